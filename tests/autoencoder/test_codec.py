@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compilations import compilations
+from drawn_params import draw_params
 from jax_transformations import check_jit_and_vmap, check_shard_map
 from sample_volume import SMALL_VOLUME
 
@@ -15,7 +16,7 @@ from nvc_jax.autoencoder.arithmetic import FAST, FLOAT32
 from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
 from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
-from nvc_jax.autoencoder.networks import bind, init_params
+from nvc_jax.autoencoder.networks import bind
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.evaluation.metrics import psnr_db
 
@@ -51,7 +52,7 @@ def test_slabs_decode_to_the_same_volume_as_all_blocks_at_once(
     name: str, mode: str, blocks_per_slab: int
 ) -> None:
     config = CONFIGS[name]
-    params = init_params(config, key=jax.random.key(0))
+    params = draw_params(config)
     volume = np.random.default_rng(0).uniform(1, 200, (13, 17, 9)).astype(np.float32)
     encoded = autoencoder.encode_blocks(
         config, params, jnp.asarray(volume), None, blocks_per_slab=blocks_per_slab
@@ -127,7 +128,7 @@ def test_bad_steps_and_foreign_streams_are_named(codec: nvc_jax.Codec) -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float16", "bfloat16"])
 def test_programs_of_every_dtype_lower_for_accelerators(dtype: str, platform: str) -> None:
     config = HALF_AS_WIDE
-    params = init_params(config, key=jax.random.key(0))
+    params = draw_params(config)
     for precision in (FAST, FLOAT32):
 
         def code(volume: jax.Array, precision: str = precision) -> jax.Array:
@@ -142,7 +143,7 @@ def test_programs_of_every_dtype_lower_for_accelerators(dtype: str, platform: st
 def test_volumes_of_a_batch_are_coded_by_kernels_of_tpus(margin: int) -> None:
     """These kernels take no batches by themselves."""
     config = DenseConfig(margin=margin, hidden_sizes=(16,), latent_dim=8)
-    params = init_params(config, key=jax.random.key(0))
+    params = draw_params(config)
     mode = "blend" if margin else "crop"
 
     def code(volume: jax.Array) -> jax.Array:

@@ -3,6 +3,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from drawn_params import draw_params
 
 from nvc_jax.autoencoder.config import VARIANTS, ConvolutionalConfig
 from nvc_jax.autoencoder.networks import abstract_params, bind, init_params
@@ -30,7 +31,7 @@ def published_params(arrays: dict[str, np.ndarray]) -> dict:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_cores_are_parts_of_decoded_blocks(name: str) -> None:
     config = CONFIGS[name]
-    model = bind(config, init_params(config, key=jax.random.key(0)))
+    model = bind(config, draw_params(config))
     blocks = jax.random.uniform(jax.random.key(1), (3, *[config.side] * 3))
     mean, log_variance = jax.jit(model.encode)(blocks)
     decoded = jax.jit(model.decode)(mean)

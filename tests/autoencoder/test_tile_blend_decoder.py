@@ -2,13 +2,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn_params import draw_params
 from rounded_models import draw_latents, make_exact, round_decoder
 
 from nvc_jax.autoencoder import tile_blend_decoder, tile_layout
 from nvc_jax.autoencoder.arithmetic import FAST, arithmetic_of_tpus
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.encoded import EncodedLatents
-from nvc_jax.autoencoder.networks import DenseAutoencoder, bind, init_params
+from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
 
 CONFIG = DenseConfig(margin=2, hidden_sizes=(32,), latent_dim=5)
 ROUNDING = 1e-4
@@ -19,7 +20,7 @@ ROUNDING = 1e-4
     ("shape", "dtype"), [((16, 64, 128), "uint8"), ((40, 70, 128), "float32"), ((19, 64, 140), "float32")]
 )
 def test_voxels_are_those_of_the_layout(shape: tuple, dtype: str) -> None:
-    model = bind(CONFIG, init_params(CONFIG, key=jax.random.key(0)), arithmetic_of_tpus(FAST))
+    model = bind(CONFIG, draw_params(CONFIG), arithmetic_of_tpus(FAST))
     assert isinstance(model, DenseAutoencoder)
     grid = tuple(-(-side // 8) for side in shape)
     make_exact(model)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn_params import draw_params
 from rounded_models import (
     LIMITS,
     draw_volume,
@@ -15,7 +16,7 @@ from nvc_jax.autoencoder import tile_kernels, tile_layout
 from nvc_jax.autoencoder.arithmetic import FAST, FLOAT32, Arithmetic, arithmetic_of_tpus
 from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
 from nvc_jax.autoencoder.encoded import EncodedLatents
-from nvc_jax.autoencoder.networks import DenseAutoencoder, bind, init_params
+from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
 from nvc_jax.core.model import ModelConfig
 
 PLAIN = DenseConfig(hidden_sizes=(24,), latent_dim=5)
@@ -28,7 +29,7 @@ ROUNDING = 1e-4
 
 
 def bind_fast(config: ModelConfig, precision: str = FAST) -> DenseAutoencoder:
-    model = bind(config, init_params(config, key=jax.random.key(0)), arithmetic_of_tpus(precision))
+    model = bind(config, draw_params(config), arithmetic_of_tpus(precision))
     assert isinstance(model, DenseAutoencoder)
     return model
 
@@ -70,5 +71,5 @@ def test_programs_beyond_the_kernels_are_told() -> None:
     assert not tile_kernels.can_run(bind_fast(dataclasses.replace(PLAIN, block_size=4)), shape)
     assert not tile_kernels.can_run(bind_fast(dataclasses.replace(PLAIN, latent_dim=513)), shape)
     config = ConvolutionalConfig(channels=(2, 2), latent_dim=3)
-    convolutional = bind(config, init_params(config, key=jax.random.key(0)), Arithmetic())
+    convolutional = bind(config, draw_params(config), Arithmetic())
     assert not tile_kernels.can_run(convolutional, shape)

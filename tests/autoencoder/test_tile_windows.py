@@ -5,11 +5,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from drawn_params import draw_params
 from jax.experimental import pallas
 
 from nvc_jax.autoencoder.arithmetic import FAST, FLOAT32, Arithmetic, arithmetic_of_tpus
 from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
-from nvc_jax.autoencoder.networks import bind, init_params
+from nvc_jax.autoencoder.networks import bind
 from nvc_jax.autoencoder.tile_windows import (
     LARGEST_WIDTH,
     LEAST_SHAPE,
@@ -26,7 +27,7 @@ CONFIG = DenseConfig(margin=2, hidden_sizes=(24,), latent_dim=5)
 
 def runs(config: ModelConfig, shape: tuple = LEAST_SHAPE, precision: str = FAST) -> bool:
     arithmetic = arithmetic_of_tpus(precision) if isinstance(config, DenseConfig) else Arithmetic()
-    return can_run(bind(config, init_params(config, key=jax.random.key(0)), arithmetic), shape)
+    return can_run(bind(config, draw_params(config), arithmetic), shape)
 
 
 def test_programs_beyond_the_kernels_are_told() -> None:

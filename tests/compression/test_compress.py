@@ -3,6 +3,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from drawn_params import draw_params
 from model_kinds import registered
 from stored_files import read_files
 from tiny_model.batching import BATCHING_KIND, ENCODED
@@ -12,7 +13,6 @@ from tiny_model.training import BlockMeanTraining
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.core.devices import sharing_out
@@ -27,7 +27,7 @@ CHUNK = (16, 16, 24)
 
 @pytest.fixture(scope="module")
 def codec() -> nvc_jax.Codec:
-    return nvc_jax.Codec(CONFIG, init_params(CONFIG, key=jax.random.key(0)))
+    return nvc_jax.Codec(CONFIG, draw_params(CONFIG))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])

@@ -3,14 +3,13 @@ import math
 import shutil
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import zarr
+from drawn_params import draw_params
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.io.geometry import ras_affine
@@ -59,7 +58,7 @@ def test_regions_of_latents_are_those_of_the_codec(
 def test_a_region_reads_only_the_chunks_that_it_needs(tmp_path: Path) -> None:
     store = tmp_path / "v.zarr"
     config = DenseConfig(block_size=4, margin=1, latent_dim=3, hidden_sizes=(8,))
-    codec = nvc_jax.Codec(config, init_params(config, key=jax.random.key(0)))
+    codec = nvc_jax.Codec(config, draw_params(config))
     nvc_jax.compress(VOLUME, store, model=codec, chunks=(8, 16, 16))
     region = (slice(0, 4), slice(0, 4), slice(0, 4))
     nvc_jax.decompress(store, tmp_path / "before.npy", region=region)

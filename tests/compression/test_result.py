@@ -3,15 +3,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
+from drawn_params import draw_params
 from interruption import Interrupted, interrupt_after
 from stored_files import read_files
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
 
@@ -64,7 +63,7 @@ def test_special_values_have_no_part_in_the_error(tmp_path: Path) -> None:
 
 def test_an_embedded_model_counts(tmp_path: Path) -> None:
     config = DenseConfig(block_size=4, margin=1, latent_dim=3, hidden_sizes=(8,))
-    codec = nvc_jax.Codec(config, init_params(config, key=jax.random.key(0)))
+    codec = nvc_jax.Codec(config, draw_params(config))
     result = nvc_jax.compress(VOLUME, str(tmp_path / "v.zarr"), model=codec, chunks=(8, 16, 16))
     assert (result.location, result.model) == (str(tmp_path / "v.zarr"), "custom")
     assert (tmp_path / "v.zarr" / "zarr.json").stat().st_size > 1000

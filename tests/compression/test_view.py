@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import tensorstore as ts
+from drawn_params import draw_params
 from model_kinds import registered
 from stored_files import keep_only
 from tiny_model.batching import BATCHING_KIND, DECODED
@@ -11,7 +12,6 @@ from tiny_model.config import BlockMeanConfig
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.container.store import open_container
 from nvc_jax.core.devices import sharing_out
@@ -27,7 +27,7 @@ LARGE_VOLUME = read_volume(SAMPLE)[:61, :40, :44]
 @pytest.fixture(scope="module")
 def latents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("latents") / "v.zarr"
-    codec = nvc_jax.Codec(CONFIG, init_params(CONFIG, key=jax.random.key(0)))
+    codec = nvc_jax.Codec(CONFIG, draw_params(CONFIG))
     nvc_jax.compress(VOLUME, path, model=codec, chunks=(8, 16, 16))
     return path
 

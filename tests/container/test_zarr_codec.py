@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dask.array as da
-import jax
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from drawn_params import draw_params
 from model_kinds import registered
 from stored_metadata import CONFIGURATION, change_metadata
 from tiny_model.batching import BATCHING_KIND, DECODED
@@ -20,7 +20,6 @@ from zarr.storage import ZipStore
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkFormat
@@ -69,7 +68,7 @@ def test_a_zip_file_is_read_too(tmp_path: Path) -> None:
 
 def test_embedded_models_are_found(tmp_path: Path) -> None:
     config = DenseConfig(block_size=4, margin=0, latent_dim=3, hidden_sizes=(8,))
-    codec = nvc_jax.Codec(config, init_params(config, key=jax.random.key(0)))
+    codec = nvc_jax.Codec(config, draw_params(config))
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", model=codec, chunks=(16, 16, 16))
     array = zarr.open_array(tmp_path / "v.zarr", mode="r")
     np.testing.assert_array_equal(array[:], nvc_jax.open(tmp_path / "v.zarr").read().result())

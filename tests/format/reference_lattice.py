@@ -224,8 +224,8 @@ def decode_level(
         own = tuple(slice(parity, None, 2) for parity in phase)
         predicted, near = predict(points, phase, weights[number], header)
         total = sum(weight * len(arrays) for weight, arrays, _ in near)
-        activity = sum(weight * sum(abs(a - predicted) for a in arrays) for weight, arrays, _ in near)
-        size = sum(weight * sum(at(magnitudes, phase, o) for o in offsets) for weight, _, offsets in near)
+        activity = sum(weight * abs(arrays - predicted).sum(0) for weight, arrays, _ in near)
+        size = sum(weight * at(magnitudes, phase, group).sum(0) for weight, _, group in near)
         quiet = sum((activity >= max((limit * total * step) >> 5, 1)).astype(int) for limit in ACTIVITIES)
         large = sum((size >= -(-limit * total // 64)).astype(int) for limit in MAGNITUDES)
         context = 96 * (sum(phase) - 1) + 16 * large + np.where(large % 2 == 1, 15 - quiet, quiet)
@@ -239,34 +239,37 @@ def predict(points: np.ndarray, phase: Shape, weights: np.ndarray, header: Heade
     """Predict the points of a phase.
 
     Returns:
-        The predictions; and of the groups that enter the context the weights, the values and the offsets.
+        The predictions; and of the groups that enter the context the weights, the values and the numbers.
     """
     total, near = 0, []
     for group, offsets in enumerate(groups_of(phase)):
-        arrays = [at(points, phase, offset).astype(np.int64) for offset in offsets]
-        if arrays:
-            total = total + (8 // len(arrays)) * int(weights[group]) * sum(arrays)
-        if arrays and group not in (3, 4, 5):
-            near.append(({2: 3, 4: 2, 8: 1}[len(arrays)], arrays, offsets))
+        if not offsets:
+            continue
+        arrays = at(points, phase, group).astype(np.int64)
+        total = total + (8 // len(arrays)) * int(weights[group]) * arrays.sum(0)
+        if group not in (3, 4, 5):
+            near.append(({2: 3, 4: 2, 8: 1}[len(arrays)], arrays, group))
     wrapped = (total + 256).astype(np.int32)
     return np.clip(wrapped >> 9, header.low, header.high).astype(np.int64), near
 
 
-def at(points: np.ndarray, phase: Shape, offset: Shape) -> np.ndarray:
-    """Points of a level at an offset from those of a phase."""
-    return points[places(points.shape, phase, offset)]
+def at(points: np.ndarray, phase: Shape, group: int) -> np.ndarray:
+    """Points of a level at each offset of a group from those of a phase: (offsets, z, y, x)."""
+    return points[places(points.shape, phase, group)]
 
 
 @functools.cache
-def places(sides: Shape, phase: Shape, offset: Shape) -> tuple[np.ndarray, ...]:
-    """Places of the points at an offset from those of a phase, mirrored at the ends."""
-    index = []
-    for parity, step, side in zip(phase, offset, sides, strict=True):
-        place = np.arange(parity, side, 2) + step
+def places(sides: Shape, phase: Shape, group: int) -> tuple[np.ndarray, ...]:
+    """Places of the points at the offsets of a group from those of a phase, mirrored at the ends."""
+    axes = []
+    for axis, (parity, side) in enumerate(zip(phase, sides, strict=True)):
+        steps = np.array([offset[axis] for offset in groups_of(phase)[group]])
+        place = np.arange(parity, side, 2) + steps[:, None]
         number, n = place // 2, side // 2
         number = np.where(number < 0, -1 - number, np.where(number >= n, 2 * n - 1 - number, number))
-        index.append(2 * np.clip(number, 0, n - 1) + place % 2)
-    return np.ix_(*index)
+        axes.append(2 * np.clip(number, 0, n - 1) + place % 2)
+    z, y, x = axes
+    return z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]
 
 
 def valid(sides: Shape, phase: Shape, level: int, shape: Shape) -> np.ndarray:

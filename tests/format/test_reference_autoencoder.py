@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
+from drawn_params import draw_params
 from make_golden import GOLDEN
 from reference_autoencoder import Container, decode_latents, decode_volume
 from reference_common import FormatError
@@ -16,7 +16,6 @@ from reference_model import read_embedded, read_model
 
 import nvc_jax
 from nvc_jax.autoencoder.config import ConvolutionalConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.core.chunk_interfaces import ChunkFormat, ValueRange
 from nvc_jax.models.checkpoints import find_shipped
 from nvc_jax.models.registry import model_of
@@ -64,7 +63,7 @@ def read_container(path: Path) -> tuple[dict[tuple[int, ...], bytes], Container]
 def test_a_decoder_from_the_specification_agrees(model: str, step: float | None, tmp_path: Path) -> None:
     codec: Any = model
     if model == "convolutional":
-        codec = nvc_jax.Codec(CONVOLUTIONAL, init_params(CONVOLUTIONAL, key=jax.random.key(0)))
+        codec = nvc_jax.Codec(CONVOLUTIONAL, draw_params(CONVOLUTIONAL))
     original = example_volume()
     nvc_jax.compress(original, tmp_path / "v.zarr", model=codec, step=step, chunks=CHUNK)
     payloads, container = read_container(tmp_path / "v.zarr")

@@ -3,13 +3,12 @@
 import shutil
 from pathlib import Path
 
-import jax
 import pytest
+from drawn_params import draw_params
 from stored_metadata import CONFIGURATION, change_metadata
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.io.writers import write_volume
@@ -21,7 +20,7 @@ VOLUME = read_volume(SAMPLE)[:21, :30, :43]
 @pytest.fixture(scope="module")
 def undamaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("undamaged") / "v.zarr"
-    codec = nvc_jax.Codec(CONFIG, init_params(CONFIG, key=jax.random.key(0)))
+    codec = nvc_jax.Codec(CONFIG, draw_params(CONFIG))
     nvc_jax.compress(VOLUME, path, model=codec, chunks=(8, 16, 16))
     return path
 

@@ -12,14 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
+from drawn_params import draw_params
 from stored_metadata import CONFIGURATION, change_metadata
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli import main
 
 EMBEDDED = (*CONFIGURATION, "embedded")
@@ -194,7 +193,7 @@ def test_volumes_that_are_not_there_take_no_memory(shape: list[int], container: 
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("network") / "v.zarr"
     config = DenseConfig(block_size=4, margin=0, latent_dim=3, hidden_sizes=(8,))
-    codec = nvc_jax.Codec(config, init_params(config, key=jax.random.key(0)))
+    codec = nvc_jax.Codec(config, draw_params(config))
     nvc_jax.compress(np.arange(512, dtype=np.float32).reshape(8, 8, 8), path, model=codec)
     return path
 

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from drawn_params import draw_params
 
 from nvc_jax import load_codec
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.models.checkpoints import (
     find_checkpoint,
     find_shipped,
@@ -25,7 +25,7 @@ CONFIG = DenseConfig(block_size=2, hidden_sizes=(3,), latent_dim=2)
 
 
 def saved(directory: Path) -> tuple[Path, dict]:
-    params = init_params(CONFIG, key=jax.random.key(0))
+    params = draw_params(CONFIG)
     save_checkpoint(directory / "model", CONFIG, params, "# Card\n")
     return directory / "model", params
 
@@ -83,7 +83,7 @@ def test_checkpoints_are_found_by_name_path_and_sha256(tmp_path: Path) -> None:
 
 
 def test_settings_of_the_training_are_kept(tmp_path: Path) -> None:
-    params = init_params(CONFIG, key=jax.random.key(0))
+    params = draw_params(CONFIG)
     save_checkpoint(tmp_path / "model", CONFIG, params, "# Card\n", {"epochs": 3})
     assert json.loads((tmp_path / "model" / "training.json").read_text()) == {"epochs": 3}
     assert (tmp_path / "model" / "CARD.md").read_text() == "# Card\n"

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn_params import draw_params
 
 from nvc_jax import Codec, decode_volume, encode_volume, load_codec
 from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.models.checkpoints import load_checkpoint, save_checkpoint, shipped_models
 from nvc_jax.models.codec import load_shared
 
@@ -21,7 +21,7 @@ CONFIGS = {
 
 def make_codec(name: str) -> Codec:
     config = CONFIGS[name]
-    return Codec(config, init_params(config, key=jax.random.key(0)))
+    return Codec(config, draw_params(config))
 
 
 def make_volume(shape: tuple[int, int, int], dtype: str = "uint8") -> np.ndarray:

@@ -3,9 +3,9 @@ import json
 import jax
 import numpy as np
 import pytest
+from drawn_params import draw_params
 
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.core.parameters import Params
 from nvc_jax.models.checkpoints import load_checkpoint
 from nvc_jax.models.embedded import embed_model, extract_model
@@ -16,7 +16,7 @@ CONFIG = DenseConfig(block_size=2, hidden_sizes=(3,), latent_dim=2)
 
 @pytest.fixture(scope="module")
 def params() -> Params:
-    return init_params(CONFIG, key=jax.random.key(0))
+    return draw_params(CONFIG)
 
 
 def test_models_come_back_from_json(params: Params) -> None:

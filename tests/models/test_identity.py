@@ -3,16 +3,16 @@ import json
 
 import jax
 import numpy as np
+from drawn_params import draw_params
 
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.models.identity import model_sha256
 
 CONFIG = DenseConfig(block_size=2, hidden_sizes=(3,), latent_dim=2)
 
 
 def test_sha256_names_config_and_parameters() -> None:
-    params = init_params(CONFIG, key=jax.random.key(0))
+    params = draw_params(CONFIG)
     sha256 = model_sha256(CONFIG, params)
     assert sha256 == model_sha256(CONFIG, jax.device_get(params))
     changed = jax.tree.map(lambda leaf: leaf + 1, params)

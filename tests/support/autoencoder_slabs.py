@@ -5,11 +5,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from drawn_params import draw_params
 
 from nvc_jax.autoencoder import slabs
 from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
 from nvc_jax.autoencoder.encoded import EncodedLatents
-from nvc_jax.autoencoder.networks import BlockAutoencoder, bind, init_params
+from nvc_jax.autoencoder.networks import BlockAutoencoder, bind
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import check_shape
@@ -30,7 +31,7 @@ ROUNDING = 2.0**-21
 
 @functools.cache
 def params_of(config: ModelConfig) -> Params:
-    return init_params(config, key=jax.random.key(0))
+    return draw_params(config)
 
 
 @functools.cache

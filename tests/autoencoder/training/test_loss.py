@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn_params import draw_params
 
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.networks import bind, init_params
+from nvc_jax.autoencoder.networks import bind
 from nvc_jax.autoencoder.training.blocks import BlockArray
 from nvc_jax.autoencoder.training.config import AutoencoderTraining
 from nvc_jax.autoencoder.training.loss import training_loss, validation_loss
@@ -20,7 +21,7 @@ BLOCKS = np.random.default_rng(1).random((7, 6, 6, 6), np.float32)
 
 @functools.cache
 def make_params() -> Params:
-    return init_params(MODEL, key=jax.random.key(0))
+    return draw_params(MODEL)
 
 
 def loss(config: AutoencoderTraining, seed: int = 0) -> float:
