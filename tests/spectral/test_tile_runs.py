@@ -38,9 +38,17 @@ def assert_alike(analysis: Analysis, stream: WordStream) -> None:
         np.testing.assert_array_equal(leaf, wanted)
 
 
-@pytest.mark.parametrize("n_lanes", [1, 31, 32, 80])
+@pytest.mark.parametrize("n_lanes", [31, 32, 80])
 def test_integers_are_those_of_the_reference(analysis: Analysis, n_lanes: int) -> None:
     assert_alike(analysis, encode(analysis, jnp.int32(n_lanes)))
+
+
+def test_a_single_lane_has_the_integers_of_the_reference(analysis: Analysis) -> None:
+    """Those of some blocks: such a lane takes as many steps as there are integers."""
+    is_kept = jnp.arange(len(analysis.symbols.points))[:, None] < 12
+    symbols = analysis.symbols._replace(points=jnp.where(is_kept, analysis.symbols.points, 0))
+    few = analysis._replace(symbols=symbols)
+    assert_alike(few, encode(few, jnp.int32(1)))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -73,7 +81,7 @@ def test_models_of_one_quantizer_without_contexts_decode_alike(analysis: Analysi
 
 
 def test_batches_have_the_symbols_of_their_streams(analysis: Analysis) -> None:
-    streams = [encode(analysis, jnp.int32(n_lanes)) for n_lanes in (3, 64)]
+    streams = [encode(analysis, jnp.int32(n_lanes)) for n_lanes in (31, 64)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *streams)
     in_turn = jax.custom_batching.sequential_vmap(partial(decode, TILE_LOOPS))
     symbols = jax.jit(jax.vmap(in_turn, in_axes=(None, 0)))(analysis, stacked)
