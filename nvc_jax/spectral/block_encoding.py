@@ -78,7 +78,7 @@ def _describe(n_blocks: int) -> EncodedBlocks:
     def numbers(*shape: int) -> Any:
         return jax.ShapeDtypeStruct(shape, jnp.int32)
 
-    words = jax.ShapeDtypeStruct((stream_capacity(n_blocks, N_COEFFICIENTS),), jnp.uint16)
+    words: Any = jax.ShapeDtypeStruct((stream_capacity(n_blocks, N_COEFFICIENTS),), jnp.uint16)
     stream: Any = WordStream(words, numbers(n_groups_of(max_lanes_for(n_blocks))), numbers())
     symbols = BlockSymbols(numbers(n_blocks, N_COEFFICIENTS), numbers(n_blocks), numbers(n_blocks))
     return EncodedBlocks(stream, symbols, numbers(), numbers())

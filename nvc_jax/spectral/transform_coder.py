@@ -51,7 +51,7 @@ one and a half each, the decoded volume, and the program's temporaries, of which
 _VOLUMES_TO_ENCODE = {"tpu": 24}
 _VOLUMES_TO_ENCODE_ELSEWHERE = 8
 """Memory that it takes to encode a chunk of a batch, in float32 volumes, by platform. Compiled ahead of time,
-the chunk, its stream's buffer and the program's temporaries take 4 for an H100, and 22 for a TPU v5e, where
+the chunk, its stream's buffer and the program's temporaries take 5 for an H100, and 22 for a TPU v5e, where
 the temporaries, 18 of them, are those of one chunk of the batch."""
 _VOLUMES_TO_FILTER = 10
 """Memory that a filter takes beside, in float32 volumes: six maps of what the network sees, each larger than
