@@ -16,9 +16,11 @@ _PARTIAL_READS = {"dynamic-slice", "gather", "slice"}
 """Operations that read as much of their first operand as they return."""
 _PARTIAL_KERNELS = {"_transform_column"}
 """Kernels of Pallas that read as much of their first operand, a volume, as their first result holds."""
+_SPLIT_KERNELS = {"_multiply_plane", "_choose", "_quantize_group", "_push_group"}
+"""Kernels of Pallas that keep numbers in two bytes, and what does not fit in an array of four bytes of the same
+shape beside them: first coefficients, and very large numbers. Next to nothing of it is read or written."""
 _RARELY_TOUCHED = {"f32": "s16", "s32": "s16"}
-"""Arrays of kernels of Pallas that hold what an array of two bytes of the same shape cannot: first
-coefficients, and very large numbers. Next to nothing of them is read or written."""
+"""Dtypes of such arrays, and those of the arrays of two bytes."""
 _SAME_BYTES = {"bitcast", "reshape", "copy"}
 _ASYNCHRONOUS = {"copy-start", "slice-start"}
 """Copies whose result names both of their ends."""
@@ -160,7 +162,8 @@ def _bytes_of_kernel(module: Module, computation: str, kernel: Instruction) -> i
 
     def is_touched(array: str) -> bool:
         dtype, _, shape = array.partition("[")
-        return f"{_RARELY_TOUCHED.get(dtype)}[{shape}" not in arrays
+        is_split = kernel.kernel_name in _SPLIT_KERNELS
+        return not is_split or f"{_RARELY_TOUCHED.get(dtype)}[{shape}" not in arrays
 
     read = [type_bytes(array) if is_touched(array) else 0 for array in operands]
     if kernel.kernel_name in _PARTIAL_KERNELS:

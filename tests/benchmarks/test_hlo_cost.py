@@ -44,7 +44,8 @@ ENTRY %main.1 (p.1: f32[100]) -> f32[100] {{
     assert named_cost(module, DEVICE, {"_one", "_other"}).kernels == 2
 
 
-def test_arrays_of_what_does_not_fit_into_two_bytes_do_not_count() -> None:
+@pytest.mark.parametrize(("name", "n_bytes"), [("_choose", 0), ("_convert", 4 * (100 + 30))])
+def test_arrays_of_what_does_not_fit_into_two_bytes_do_not_count(name: str, n_bytes: int) -> None:
     kernel = 'custom-call(%p.1, %p.2), custom_call_target="__gpu$xla.gpu.triton", backend_config={'
     module = parse(
         f"""HloModule program
@@ -52,11 +53,11 @@ def test_arrays_of_what_does_not_fit_into_two_bytes_do_not_count() -> None:
 ENTRY %main.1 (p.1: s16[50,2], p.2: f32[50,2]) -> (s16[30], s32[30], s32[31]) {{
   %p.1 = s16[50,2]{{0,1}} parameter(0)
   %p.2 = f32[50,2]{{0,1}} parameter(1)
-  ROOT %one.1 = (s16[30]{{0}}, s32[30]{{0}}, s32[31]{{0}}) {kernel}name = "_one", num_stages = 1 : i32}}
+  ROOT %one.1 = (s16[30]{{0}}, s32[30]{{0}}, s32[31]{{0}}) {kernel}name = "{name}", num_stages = 1 : i32}}
 }}
 """
     )
-    assert program_cost(module, DEVICE, {})[""].n_bytes == 2 * (100 + 30) + 4 * 31
+    assert program_cost(module, DEVICE, {})[""].n_bytes == 2 * (100 + 30) + 4 * 31 + n_bytes
 
 
 def test_kernels_that_draw_from_a_volume_read_what_they_return() -> None:
