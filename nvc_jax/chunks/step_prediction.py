@@ -13,16 +13,12 @@ import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.core.compiler_options import jit_on_one_core
-from nvc_jax.core.devices import on_host
 from nvc_jax.core.filling import pad_with_ends
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.slabs import slabs
 
 N_COPIES = 4
 """Copies of the step before, each smoother than the one before it."""
@@ -55,68 +51,35 @@ class StepPrediction(NamedTuple):
     reserve: float
 
 
-Array = jax.Array | np.ndarray
-"""An array on a device or on the host."""
+def smoothed_copies(values: np.ndarray, n_copies: int = N_COPIES) -> list[np.ndarray]:
+    """Make the first of the smoothed copies of a step.
 
-
-def smoothed_copies(values: Array) -> jax.Array:
-    """Make the smoothed copies of a step: float32 (copy, z, y, x).
+    NumPy rounds each product and each sum, so that all readers of this package predict the same.
 
     Args:
         values: float32 (z, y, x).
+        n_copies: number of copies, at least 1.
     """
-    copies = [jnp.asarray(values)]
-    for number in range(N_COPIES - 1):
-        smooth = copies[-1]
-        for axis in range(3):
-            # A program that is made of all three axes at once computes most sums several times.
-            smooth = jax.lax.optimization_barrier(_smooth(smooth, axis, 1 << number))
+    copies = [values]
+    for number in range(n_copies - 1):
+        distance = 1 << number
+        smooth = _smooth(copies[-1], 0, distance)
+        for slab in slabs(values.shape):
+            smooth[slab] = _smooth(_smooth(smooth[slab], 1, distance), 2, distance)
         copies.append(smooth)
-    return jnp.stack(copies)
+    return copies
 
 
-def _smooth(values: jax.Array, axis: int, distance: int) -> jax.Array:
+def _smooth(values: np.ndarray, axis: int, distance: int) -> np.ndarray:
     """Add up a quarter of the values at a distance on both sides and half of each; ends are repeated."""
-    padding = [(distance, distance) if one == axis else (0, 0) for one in range(3)]
-    padded, side = jnp.pad(values, padding, mode="edge"), values.shape[axis]
-    before, after = (jax.lax.slice_in_dim(padded, k, k + side, axis=axis) for k in (0, 2 * distance))
-    return 0.25 * before + 0.5 * values + 0.25 * after
-
-
-def weighted_sum(values: Array, weights: Array) -> jax.Array:
-    """Predict a step: float32 (z, y, x).
-
-    Args:
-        values: float32 (z, y, x), the step before.
-        weights: float32 (copy,).
-    """
-    copies = smoothed_copies(values)
-    total = weights[0] * copies[0]
-    for weight, copy in zip(weights[1:], copies[1:], strict=True):
-        total = total + weight * copy
-    return total
-
-
-def plane_moments(
-    before: Array, values: Array, valid: Array, shift: ArrayLike, scale: ArrayLike
-) -> jax.Array:
-    """Sum, in each plane, the products of the smoothed copies, the values to predict and 1: (z, 6, 6).
-
-    Args:
-        before: float32 (z, y, x), the step before.
-        values: float32 (z, y, x), the step to predict.
-        valid: bool (z, y, x), the values that count.
-        shift: float32, subtracted from all values.
-        scale: float32, by which they are multiplied then.
-    """
-    rows = (jnp.concatenate([smoothed_copies(before), jnp.asarray(values)[None]]) - shift) * scale
-    rows = jnp.concatenate([rows, jnp.ones_like(values)[None]]) * valid
-    planes = rows.reshape(*rows.shape[:2], -1)
-    return jnp.einsum("azn,bzn->zab", planes, planes, precision=jax.lax.Precision.HIGHEST)
-
-
-_weighted_sum = jit_on_one_core(weighted_sum)
-_plane_moments = jit_on_one_core(plane_moments)
+    smooth, quarters = np.float32(0.5) * values, np.float32(0.25) * values
+    sums, parts = np.moveaxis(smooth, axis, 0), np.moveaxis(quarters, axis, 0)
+    distance = min(distance, len(parts))
+    sums[distance:] += parts[: len(parts) - distance]
+    sums[:distance] += parts[:1]
+    sums[: len(parts) - distance] += parts[distance:]
+    sums[len(parts) - distance :] += parts[-1:]
+    return smooth
 
 
 def predict_step(
@@ -135,16 +98,15 @@ def predict_step(
     """
     if chunk.low == chunk.high:
         return None
-    weights = _best_weights(_moments(before, chunk, padded_shape))
-    if not any(weights):
+    with np.errstate(over="ignore", invalid="ignore"):
+        copies = smoothed_copies(_extend(before, padded_shape))
+        weights = _best_weights(_moments(copies, chunk))
+        values = _weighted_sum(copies, weights)[tuple(map(slice, before.shape))]
+    if not (any(weights) and np.isfinite(values).all()):
         return None
-    stored = pack_weights(weights)
-    values = predict_values(before, stored, padded_shape)
-    if not np.isfinite(values).all():
-        return None
-    largest = float(np.abs(before.astype(np.float32)).max())
+    largest = float(max(copies[0].max(), -copies[0].min()))
     share = sum(weights) / _UNITS
-    return StepPrediction(stored, values, share * reserve + largest * _ROUNDING_RESERVE)
+    return StepPrediction(pack_weights(weights), values, share * reserve + largest * _ROUNDING_RESERVE)
 
 
 def difference_reserve(largest: float) -> float:
@@ -152,7 +114,6 @@ def difference_reserve(largest: float) -> float:
     return largest * _ROUNDING_RESERVE
 
 
-@on_host
 def predict_values(before: np.ndarray, stored: bytes, padded_shape: Shape3) -> np.ndarray:
     """Predict a step by stored weights: float32, of the shape of the step before.
 
@@ -164,9 +125,22 @@ def predict_values(before: np.ndarray, stored: bytes, padded_shape: Shape3) -> n
     Raises:
         ValueError: there are no such weights.
     """
-    weights = np.array(unpack_weights(stored), np.float32) / np.float32(_UNITS)
-    predicted = np.asarray(_weighted_sum(_extend(before, padded_shape), weights))
-    return predicted[tuple(map(slice, before.shape))]
+    weights = unpack_weights(stored)
+    with np.errstate(over="ignore", invalid="ignore"):  # a damaged step may be anything
+        n_copies = max((number for number, weight in enumerate(weights, 1) if weight), default=1)
+        copies = smoothed_copies(_extend(before, padded_shape), n_copies)
+        return _weighted_sum(copies, weights[:n_copies])[tuple(map(slice, before.shape))]
+
+
+def _weighted_sum(copies: list[np.ndarray], weights: tuple[int, ...]) -> np.ndarray:
+    """Add up copies by weights, in units; those without weight are left out."""
+    shares = [np.float32(weight / _UNITS) for weight in weights]
+    total = np.zeros_like(copies[0])
+    for slab in slabs(total.shape):
+        for copy, share in zip(copies, shares, strict=True):
+            if share:
+                total[slab] += share * copy[slab]
+    return total
 
 
 def _extend(values: np.ndarray, padded_shape: Shape3) -> np.ndarray:
@@ -175,21 +149,21 @@ def _extend(values: np.ndarray, padded_shape: Shape3) -> np.ndarray:
     return floats if floats.shape == padded_shape else pad_with_ends(floats, padded_shape)
 
 
-@on_host
-def _moments(before: np.ndarray, chunk: ChunkValues, padded_shape: Shape3) -> np.ndarray:
+def _moments(copies: list[np.ndarray], chunk: ChunkValues) -> np.ndarray:
     """Find the means of products of the centred copies and the values to predict: float64 (5, 5)."""
-    values, valid = (np.zeros(padded_shape, dtype) for dtype in (np.float32, bool))
-    inside = tuple(map(slice, before.shape))
-    values[inside] = np.where(chunk.valid, chunk.values.astype(np.float32), np.float32(0))
-    valid[inside] = chunk.valid
     shift = np.float32((chunk.low + chunk.high) / 2)
-    with np.errstate(over="ignore"):
-        scale = np.float32(1 / (chunk.high - chunk.low))
-    planes = _plane_moments(_extend(before, padded_shape), values, valid, shift, scale)
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums: np.ndarray = np.asarray(planes).sum(axis=0, dtype=np.float64)
-        means = sums[:-1, -1] / sums[-1, -1]
-        return sums[:-1, :-1] / sums[-1, -1] - np.outer(means, means)
+    scale = np.float32(1 / (chunk.high - chunk.low))
+    sums, inside = np.zeros((N_COPIES + 2, N_COPIES + 2)), tuple(map(slice, chunk.values.shape))
+    for slab in slabs(chunk.values.shape):
+        valid = chunk.valid[slab]
+        rows = np.empty((N_COPIES + 2, int(np.count_nonzero(valid))), np.float32)
+        values = [copy[inside][slab] for copy in copies] + [chunk.values[slab].astype(np.float32)]
+        for row, own in zip(rows, values, strict=False):
+            np.multiply(own[valid] - shift, scale, out=row)
+        rows[-1] = 1
+        sums += rows @ rows.T
+    means = sums[:-1, -1] / sums[-1, -1]
+    return sums[:-1, :-1] / sums[-1, -1] - np.outer(means, means)
 
 
 def _best_weights(moments: np.ndarray) -> tuple[int, ...]:

@@ -68,7 +68,9 @@ def payload_of(kind: int, body: bytes, special_values: bytes = b"", correction: 
     ("payload", "fault"),
     [
         (b"", "0 bytes"),
-        (b"\x0a", "kind 10"),
+        (b"\x0a", "kind steps"),  # where chunks have no step axis
+        (b"\x0b", "kind predicted"),
+        (b"\x0c", "kind 12"),
         (b"\x0f", "kind 15"),
         (b"\x05", "kind latents"),  # kind of a block autoencoder
         (b"\x11\2\2", "cut short"),  # valid shape
