@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from nvc_jax.chunks.candidates import price_of_error, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.coded_body import CodedBody, CodedStream
 from nvc_jax.chunks.payload import PayloadKind
@@ -19,10 +20,14 @@ from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import is_narrow
+from nvc_jax.core.errors import squared_errors
 from nvc_jax.core.shapes import Shape3, check_shape
 
 _WORTH = 0.98
 """Estimated cost of a predicted step over that of the step by itself up to which it is predicted."""
+_FEW_BITS = 0.2
+"""Estimated cost of a voxel, in bits, below which estimates are off by so much that a step is coded in both
+ways."""
 
 
 class PredictedBodyCodec:
@@ -139,6 +144,8 @@ class StepTransform:
         plain = self._plain.encode(chunk, target, boundaries, limit=-1.0)
         if plain is None:
             return None
+        if isinstance(plain, DearChunk) and plain.cost <= min(limit, _FEW_BITS * chunk.n_valid):
+            return self._encode_in_both_ways(chunk, target, boundaries)
         most = min(limit, _WORTH * _cost(plain))
         predicted = self._predicted.encode(chunk, self._prediction, target, boundaries, most)
         has_estimates = isinstance(plain, DearChunk)
@@ -149,6 +156,29 @@ class StepTransform:
         if plain.cost <= limit:
             return self._plain.encode(chunk, target, boundaries, limit)
         return predicted if isinstance(predicted, DearChunk) and predicted.cost < plain.cost else plain
+
+    def _encode_in_both_ways(
+        self, chunk: ChunkValues, target: ChunkTarget, boundaries: int
+    ) -> CodedBody | DearChunk | None:
+        """Encode a step in the way that costs less."""
+        tried = (
+            self._plain.encode(chunk, target, boundaries),
+            self._predicted.encode(chunk, self._prediction, target, boundaries),
+        )
+        coded = [one for one in tried if isinstance(one, CodedBody)]
+        coded = [one._replace(complete=functools.cache(one.complete)) for one in coded]
+        return min(coded, key=lambda one: _measure_cost(one, chunk, target))
+
+
+def _measure_cost(coded: CodedBody, chunk: ChunkValues, target: ChunkTarget) -> float:
+    """Cost of a body with its correction; infinite where it cannot keep to the target."""
+    completed = coded.complete()
+    if completed is None:
+        return math.inf
+    valid = chunk.valid if chunk.has_gaps else None
+    squared, _ = squared_errors(chunk.values, completed.decoded, valid, squared_unit(target))
+    n_bytes = len(completed.body) + len(completed.correction)
+    return 8.0 * n_bytes + price_of_error(squared, target)
 
 
 def _cost(coded: CodedBody | DearChunk) -> float:

@@ -151,15 +151,14 @@ def _extend(values: np.ndarray, padded_shape: Shape3) -> np.ndarray:
 
 def _moments(copies: list[np.ndarray], chunk: ChunkValues) -> np.ndarray:
     """Find the means of products of the centred copies and the values to predict: float64 (5, 5)."""
-    shift = np.float32((chunk.low + chunk.high) / 2)
-    scale = np.float32(1 / (chunk.high - chunk.low))
+    shift, scale = (chunk.low + chunk.high) / 2, 1 / (chunk.high - chunk.low)
     sums, inside = np.zeros((N_COPIES + 2, N_COPIES + 2)), tuple(map(slice, chunk.values.shape))
     for slab in slabs(chunk.values.shape):
         valid = chunk.valid[slab]
-        rows = np.empty((N_COPIES + 2, int(np.count_nonzero(valid))), np.float32)
-        values = [copy[inside][slab] for copy in copies] + [chunk.values[slab].astype(np.float32)]
+        rows = np.empty((N_COPIES + 2, int(np.count_nonzero(valid))))
+        values = [copy[inside][slab] for copy in copies] + [chunk.values[slab]]
         for row, own in zip(rows, values, strict=False):
-            np.multiply(own[valid] - shift, scale, out=row)
+            np.multiply(own[valid].astype(np.float64) - shift, scale, out=row)
         rows[-1] = 1
         sums += rows @ rows.T
     means = sums[:-1, -1] / sums[-1, -1]
@@ -189,15 +188,15 @@ def _best_weights(moments: np.ndarray) -> tuple[int, ...]:
         weights[mask] = np.linalg.solve(products[np.ix_(mask, mask)], wanted[mask])
         if (weights >= 0).all() and error(weights) < error(best):
             best = weights
-    units = [min(int(weight), _LARGEST) for weight in best / max(best.sum(), 1.0) * _UNITS]
+    units = np.minimum(np.rint(best / max(best.sum(), 1.0) * _UNITS), _LARGEST).astype(int)
+    units[units.argmax()] -= max(units.sum() - _UNITS, 0)
     return _descend(units, error)
 
 
-def _descend(units: list[int], error: Callable[[np.ndarray], float]) -> tuple[int, ...]:
-    """Move weights by units, one or two of them at a time, as long as the error of the prediction falls."""
+def _descend(units: np.ndarray, error: Callable[[np.ndarray], float]) -> tuple[int, ...]:
+    """Move weights by one unit each as long as the error of the prediction falls."""
     moves = [np.array(move) for move in itertools.product((-1, 0, 1), repeat=N_COPIES)]
-    moves = [move for move in moves if 1 <= np.abs(move).sum() <= 2]
-    best = np.array(units)
+    best = units
     for _ in range(_UNITS):
         tried = [best + move for move in moves]
         allowed = [one for one in tried if one.min() >= 0 and one.max() <= _LARGEST and one.sum() <= _UNITS]
