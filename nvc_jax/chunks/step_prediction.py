@@ -158,7 +158,9 @@ def _moments(copies: list[np.ndarray], chunk: ChunkValues) -> np.ndarray:
         rows = np.empty((N_COPIES + 2, int(np.count_nonzero(valid))))
         values = [copy[inside][slab] for copy in copies] + [chunk.values[slab]]
         for row, own in zip(rows, values, strict=False):
-            np.multiply(own[valid].astype(np.float64) - shift, scale, out=row)
+            row[:] = own.reshape(-1) if row.size == own.size else own[valid]
+        rows[:-1] -= shift
+        rows[:-1] *= scale
         rows[-1] = 1
         sums += rows @ rows.T
     means = sums[:-1, -1] / sums[-1, -1]
@@ -176,8 +178,9 @@ def _best_weights(moments: np.ndarray) -> tuple[int, ...]:
     products, wanted = moments[:-1, :-1], moments[:-1, -1]
     products = products + np.eye(N_COPIES) * (_LEAST_EIGENVALUE * np.trace(products) / N_COPIES)
 
-    def error(weights: np.ndarray) -> float:
-        return float(weights @ products @ weights - 2 * weights @ wanted)
+    def errors(weights: np.ndarray) -> np.ndarray:
+        """Errors of several weights, (…, copy), less that of none."""
+        return ((weights @ products - 2 * wanted) * weights).sum(axis=-1)
 
     best = np.zeros(N_COPIES)
     for chosen in itertools.product((False, True), repeat=N_COPIES):
@@ -186,25 +189,25 @@ def _best_weights(moments: np.ndarray) -> tuple[int, ...]:
             continue
         weights = np.zeros(N_COPIES)
         weights[mask] = np.linalg.solve(products[np.ix_(mask, mask)], wanted[mask])
-        if (weights >= 0).all() and error(weights) < error(best):
+        if (weights >= 0).all() and errors(weights) < errors(best):
             best = weights
     units = np.minimum(np.rint(best / max(best.sum(), 1.0) * _UNITS), _LARGEST).astype(int)
     units[units.argmax()] -= max(units.sum() - _UNITS, 0)
-    return _descend(units, error)
+    return _descend(units, errors)
 
 
-def _descend(units: np.ndarray, error: Callable[[np.ndarray], float]) -> tuple[int, ...]:
+def _descend(units: np.ndarray, errors: Callable[[np.ndarray], np.ndarray]) -> tuple[int, ...]:
     """Move weights by one unit each as long as the error of the prediction falls."""
-    moves = [np.array(move) for move in itertools.product((-1, 0, 1), repeat=N_COPIES)]
-    best = units
+    moves = np.array(list(itertools.product((-1, 0, 1), repeat=N_COPIES)))
     for _ in range(_UNITS):
-        tried = [best + move for move in moves]
-        allowed = [one for one in tried if one.min() >= 0 and one.max() <= _LARGEST and one.sum() <= _UNITS]
-        closest = min(allowed, key=lambda one: error(one / _UNITS))
-        if error(closest / _UNITS) >= error(best / _UNITS):
+        tried = units + moves
+        is_allowed = (tried >= 0).all(1) & (tried <= _LARGEST).all(1) & (tried.sum(1) <= _UNITS)
+        tried = tried[is_allowed]
+        tried_errors = errors(tried / _UNITS)
+        if not tried_errors.min() < errors(units / _UNITS):
             break
-        best = closest
-    return tuple(map(int, best))
+        units = tried[tried_errors.argmin()]
+    return tuple(map(int, units))
 
 
 def pack_weights(weights: tuple[int, ...]) -> bytes:

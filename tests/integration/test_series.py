@@ -139,3 +139,12 @@ def test_the_command_line_takes_four_sides(tmp_path: Path, capsys: pytest.Captur
     refused = [*paths, "--model", "zero-margin", "--chunk", "3,16,16,24", "--overwrite"]
     assert main(["compress", *refused]) != 0
     assert "at most 3 sides above 1 with this model" in capsys.readouterr().err
+
+
+def test_series_are_compared_and_reported(tmp_path: Path) -> None:
+    pytest.importorskip("imagecodecs")
+    compared = nvc_jax.compare(SERIES, chunks=CHUNKS, psnr=38)
+    assert compared
+    nvc_jax.compress(SERIES, tmp_path / "v.zarr", chunks=CHUNKS, psnr=38)
+    nvc_jax.report(SERIES, tmp_path / "v.zarr", tmp_path / "report.html", at="0=4")
+    assert (tmp_path / "report.html").stat().st_size > 0
