@@ -20,7 +20,7 @@ BEFORE = in_dtype(smooth_values(seed=0) * 0.95 + 0.05 * smooth_values(seed=1), "
 TARGETS = {
     "step": ChunkTarget(None, 20.0),
     "fine step": ChunkTarget(None, 1.0),
-    "bound": ChunkTarget(2.0, 20.0),
+    "bound": ChunkTarget(0.8, 20.0),
 }
 
 
@@ -66,7 +66,7 @@ def test_readers_whose_steps_before_differ_stay_within_the_reserve() -> None:
     assert completed is not None
     for before in (BEFORE, moved):
         decoded = codec.decode(completed.body, completed.correction, before)
-        assert np.abs(decoded - VALUES).max() <= 2
+        assert np.abs(decoded - VALUES).max() <= 0.8
 
 
 def test_bodies_of_wide_dtypes_are_refused() -> None:
