@@ -143,7 +143,7 @@ def test_the_command_line_takes_four_sides(tmp_path: Path, capsys: pytest.Captur
 
 def test_series_are_compared_and_reported(tmp_path: Path) -> None:
     pytest.importorskip("imagecodecs")
-    compared = nvc_jax.compare(SERIES, chunks=CHUNKS, psnr=38)
+    compared = nvc_jax.compare(SERIES, [{"psnr": 38}, {"relative_error": 0.01}], chunks=CHUNKS)
     assert compared
     nvc_jax.compress(SERIES, tmp_path / "v.zarr", chunks=CHUNKS, psnr=38)
     nvc_jax.report(SERIES, tmp_path / "v.zarr", tmp_path / "report.html", at="0=4")
