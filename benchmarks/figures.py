@@ -16,7 +16,7 @@ from common import RESULTS, VARIANTS, unit_volume, write_results
 from streams import Streams
 
 import nvc_jax
-from nvc_jax.compression.options import default_chunk
+from nvc_jax.compression.layout import default_chunk
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.evaluation.figures import save_panels
 from nvc_jax.evaluation.metrics import border_jump

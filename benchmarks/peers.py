@@ -28,7 +28,7 @@ import numpy as np
 from common import RESULTS, geometric_mean, natural_volume, table, volumes, write_results
 
 import nvc_jax
-from nvc_jax.compression.options import default_chunk
+from nvc_jax.compression.layout import default_chunk
 from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
 from nvc_jax.core.shapes import check_shape

@@ -11,11 +11,13 @@ import numpy as np
 
 import nvc_jax
 from fuzz.subjects import Input, Subject, change_bytes
-from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.payload_codec import PayloadCodec
+from nvc_jax.chunks.step_codec import make_payload_codec
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 PADDED_SHAPE = (8, 8, 16)
+_MOST_STEPS = 4
 _NAME = "payload"
 
 
@@ -28,6 +30,7 @@ def example_chunks() -> dict[str, tuple[np.ndarray, ChunkTarget]]:
     holed[:4, :5] = np.nan
     holed[7, 7, :3] = np.inf
     plateaus = np.where(wave > 0.8, 0.8, wave).astype(np.float32)
+    series = np.stack([holed, wave * 0.9, np.full(PADDED_SHAPE, 7), wave]).astype(np.float32)
     return {
         "levels": (np.rint(2 * wave).astype(np.int8), ChunkTarget(0.0, 0.0)),
         "exact values": (plateaus, ChunkTarget(1e-3, 2e-3)),
@@ -44,6 +47,9 @@ def example_chunks() -> dict[str, tuple[np.ndarray, ChunkTarget]]:
         "logarithms": ((np.exp(8 * wave) * np.sign(wave)).astype(np.float32), ChunkTarget(None, 2.0, 0.02)),
         "fine logarithms": (np.exp(8 * wave), ChunkTarget(None, 2.0, 1e-6)),
         "mask": (wave > 0.3, ChunkTarget(0.0, 0.0)),
+        "steps": (series[[1, 0, 1, 2]], ChunkTarget(None, 0.2)),
+        "bounded steps": (series[[0, 3, 0]], ChunkTarget(0.1, 0.25)),
+        "integer steps": (np.rint(50 * series[[1, 3]]).astype(np.int16), ChunkTarget(None, 20.0)),
         "constant": (np.full(PADDED_SHAPE, 7, np.uint8), ChunkTarget(None, 1.0)),
     }
 
@@ -52,7 +58,7 @@ def payload_subjects(_: Path) -> dict[str, Subject]:
     """Payloads of every kind."""
     coder = SpectralTransformCoder(nvc_jax.load_codec("nvc-1").params, PADDED_SHAPE)
     chunks = example_chunks()
-    codecs = {name: ChunkCodec(coder, PADDED_SHAPE, values.dtype) for name, (values, _) in chunks.items()}
+    codecs = {name: _codec_of(coder, values) for name, (values, _) in chunks.items()}
     payloads = {name: codecs[name].encode(*chunks[name]) for name in chunks}
     names = list(chunks)
     return {
@@ -66,15 +72,22 @@ def payload_subjects(_: Path) -> dict[str, Subject]:
     }
 
 
+def _codec_of(coder: SpectralTransformCoder, values: np.ndarray) -> PayloadCodec:
+    """Make the codec of a chunk: (z, y, x), or (step, z, y, x)."""
+    n_steps = len(values) if values.ndim > len(PADDED_SHAPE) else 1
+    return make_payload_codec(coder, PADDED_SHAPE, values.dtype, None, PADDED_SHAPE, n_steps)
+
+
 def _damage(payload: bytes, other: bytes, rng: np.random.Generator) -> Input:
     return {_NAME: change_bytes(payload, rng, other=other)}
 
 
-def _decode(codec: ChunkCodec, dtype: np.dtype, damaged: Input) -> None:
+def _decode(codec: PayloadCodec, dtype: np.dtype, damaged: Input) -> None:
     """Decode a payload, and about the means of its blocks."""
     payload = damaged[_NAME] or b""
     decoded = codec.decode(payload)
     means = codec.decode_preview(payload)
     for values in (decoded, means):
         assert values.dtype == dtype, values.dtype
-        assert all(side <= most for side, most in zip(values.shape, PADDED_SHAPE, strict=True)), values.shape
+        most = (_MOST_STEPS, *PADDED_SHAPE)[-values.ndim :]
+        assert all(side <= limit for side, limit in zip(values.shape, most, strict=True)), values.shape

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from nvc_jax.chunks.candidates import Candidate
+from nvc_jax.chunks.coded_body import CodedBody
 from nvc_jax.chunks.experience import (
     CLEARLY_WITHIN,
     NO_EXPERIENCE,
@@ -14,7 +15,6 @@ from nvc_jax.chunks.experience import (
 )
 from nvc_jax.chunks.prediction import Prediction
 from nvc_jax.chunks.prepared_chunk import BodyValues
-from nvc_jax.chunks.transform_body import CodedBody
 from nvc_jax.chunks.transform_coder import DearChunk
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 

@@ -5,6 +5,7 @@ import numpy as np
 from nvc_jax.chunks import bodies, lattice_body
 from nvc_jax.chunks.logarithms import decode_logarithms
 from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.chunks.predicted_body import PredictedBodyCodec
 from nvc_jax.chunks.rank_body import decode_ranks
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.value_bytes import unpack_values
@@ -23,8 +24,16 @@ class BodyDecoder:
     def __init__(self, transform: TransformBodyCodec, padded_shape: Shape3, dtype: np.dtype) -> None:
         self._transform, self._padded_shape, self._dtype = transform, padded_shape, dtype
 
-    def decode(self, payload: Payload) -> np.ndarray:
-        """Decode a body, corrected and in the volume's dtype, without its special values."""
+    def decode(self, payload: Payload, before: np.ndarray | None = None) -> np.ndarray:
+        """Decode a body, corrected and in the volume's dtype, without its special values.
+
+        Args:
+            payload: that has the body.
+            before: what the body of the step before was decoded to; None without one.
+
+        Raises:
+            ValueError: the body is damaged, or of a kind that there is not.
+        """
         body, shape, dtype, padded_shape = payload.body, payload.valid_shape, self._dtype, self._padded_shape
         match payload.kind:
             case PayloadKind.SPECTRAL:
@@ -45,6 +54,9 @@ class BodyDecoder:
                 return decode_ranks(body, shape, padded_shape, dtype)
             case PayloadKind.LOGARITHMS:
                 return decode_logarithms(body, shape, padded_shape, dtype, self._decode_integers)
+            case PayloadKind.PREDICTED if before is not None:
+                predicted = PredictedBodyCodec(self._transform.coder, padded_shape, dtype)
+                return predicted.decode(body, payload.correction, before)
         kind = PayloadKind(payload.kind).name.lower()
         raise ValueError(f"a payload is of kind {kind}, which this model does not decode")
 

@@ -4,8 +4,8 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.gathered_coder import map_with_coders
+from nvc_jax.chunks.payload_codec import PayloadCodec
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.concurrency import map_batches_on_devices
 from nvc_jax.core.device_batches import batch_size_in_use, share_of_batch
@@ -25,10 +25,10 @@ class EncodingBatches:
         batch_size: largest number of chunks of a batch; with 1, each is encoded alone.
     """
 
-    def __init__(self, codec: ChunkCodec, coder: TransformCoder, batch_size: int) -> None:
+    def __init__(self, codec: PayloadCodec, coder: TransformCoder, batch_size: int) -> None:
         self._codec, self._coder, self.batch_size = codec, coder, batch_size
 
-    def map_on_devices(self, function: Callable[[T, ChunkCodec], R], items: Iterable[T]) -> Iterator[R]:
+    def map_on_devices(self, function: Callable[[T, PayloadCodec], R], items: Iterable[T]) -> Iterator[R]:
         """Map items on all devices in use.
 
         Args:
@@ -42,7 +42,7 @@ class EncodingBatches:
         together = functools.partial(self.map_together, function)
         return releasing(map_batches_on_devices(together, items, self.batch_size))
 
-    def map_together(self, function: Callable[[T, ChunkCodec], R], items: Sequence[T]) -> Iterable[R]:
+    def map_together(self, function: Callable[[T, PayloadCodec], R], items: Sequence[T]) -> Iterable[R]:
         """Map at most ``batch_size`` items on the device of this thread; ``function`` as above.
 
         Returns:

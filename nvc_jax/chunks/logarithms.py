@@ -26,7 +26,9 @@ _SERIES = (1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
 _LOG_2 = 0.6931471805599453
 _MAX_EXPONENT = 2000
 """Magnitude of exponents beyond which every power of two is 0 or infinite in float64."""
-_INTEGER_KINDS = frozenset(PayloadKind) - {PayloadKind.LATENTS, PayloadKind.LOGARITHMS}
+_INTEGER_KINDS = frozenset(PayloadKind) - {
+    *(PayloadKind.LATENTS, PayloadKind.LOGARITHMS, PayloadKind.STEPS, PayloadKind.PREDICTED),
+}
 """Kinds of payloads that logarithms may have."""
 
 

@@ -35,6 +35,8 @@ class PayloadKind(enum.IntEnum):
         LATTICE: values predicted on a lattice from coarse to fine.
         RANKS: a table of values, and the rank of each value in it on a lattice, lossless.
         LOGARITHMS: signs, and a payload of the logarithms of magnitudes.
+        STEPS: a payload for each of several steps.
+        PREDICTED: weights of a prediction from the step before, and the transformed difference from it.
     """
 
     PACKED = 0
@@ -47,6 +49,8 @@ class PayloadKind(enum.IntEnum):
     LATTICE = 7
     RANKS = 8
     LOGARITHMS = 9
+    STEPS = 10
+    PREDICTED = 11
 
 
 _KINDS = frozenset(PayloadKind)

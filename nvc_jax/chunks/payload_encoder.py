@@ -19,14 +19,15 @@ from nvc_jax.chunks.body_decoder import BodyDecoder
 from nvc_jax.chunks.candidate_measurer import CandidateMeasurer
 from nvc_jax.chunks.candidates import Candidate, cheapest
 from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.coded_body import CodedBody
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.exact_values import required_patterns
 from nvc_jax.chunks.experience import NO_EXPERIENCE, Experience
 from nvc_jax.chunks.lossless_candidates import exact_candidate, lossless_candidates
 from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.chunks.predicted_body import BodyTransform
 from nvc_jax.chunks.prediction import Prediction
 from nvc_jax.chunks.prepared_chunk import BodyValues, PreparedChunk
-from nvc_jax.chunks.transform_body import CodedBody, TransformBodyCodec
 from nvc_jax.chunks.transform_coder import DearChunk
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.shapes import Shape3
@@ -37,7 +38,7 @@ class PayloadEncoder:
     """Encodes chunks of one padded shape and dtype, each by itself.
 
     Args:
-        transform: of the model.
+        transform: of the model, for steps perhaps of their difference from a prediction.
         decoder: of bodies, which says what readers will decode.
         padded_shape: (z, y, x) of a whole chunk.
         decoded_range: rules that readers enforce on decoded values.
@@ -46,7 +47,7 @@ class PayloadEncoder:
 
     def __init__(
         self,
-        transform: TransformBodyCodec,
+        transform: BodyTransform,
         decoder: BodyDecoder,
         padded_shape: Shape3,
         decoded_range: DecodedRange,
@@ -200,7 +201,7 @@ class PayloadEncoder:
             if _is_sure(predicted, least, target):
                 transformed = None
         if transformed is not None and (completed := transformed.complete()) is not None:
-            spectral = self._measurer.measure(values, target, PayloadKind.SPECTRAL, *completed)
+            spectral = self._measurer.measure(values, target, transformed.kind, *completed)
             # Where valid values decode to NaN the transform has failed.
             if not math.isnan(spectral.payload.max_error) and spectral.keeps_bound(target):
                 smallest_cost = least = spectral.cost(target)

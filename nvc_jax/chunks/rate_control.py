@@ -40,6 +40,9 @@ fewer from so many bits on: where nearly every coefficient is coded, the size ha
 _LEAST_GAIN = 0.01
 """Share of the bytes that a step must save for an even larger one to be tried."""
 
+_TRANSFORMED = (PayloadKind.SPECTRAL, PayloadKind.PREDICTED)
+"""Kinds of payloads whose size depends on the step."""
+
 
 class TriedRatio(NamedTuple):
     """Size of chunks with a ratio of step to error bound.
@@ -144,7 +147,7 @@ def find_ratio(measure: Callable[[float], TriedRatio | None]) -> float:
 
 def summarize(n_bytes: int, payloads: list[Payload]) -> TriedRatio | None:
     """Summarise payloads of ``n_bytes`` for the search of a ratio; None where no chunk is transformed."""
-    transformed = [one for one in map(innermost, payloads) if one.kind == PayloadKind.SPECTRAL]
+    transformed = [one for one in map(innermost, payloads) if one.kind in _TRANSFORMED]
     if not transformed:
         return None
     n_voxels = sum(math.prod(payload.valid_shape) for payload in transformed)

@@ -1,13 +1,13 @@
 """Bodies of payloads by a transform coder: a range, a step and a stream, with a correction under a bound."""
 
+import functools
 import math
 import struct
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.coded_body import CodedBody, CodedStream, ParsedBody, TransformedChunk
 from nvc_jax.chunks.error_correction import (
     Correction,
     apply_correction,
@@ -30,53 +30,6 @@ _MAX_LONG_WIDTH = 2**53
 """Limit of the ranges of int64 and uint64 that are transformed: float64 holds every offset below."""
 _MAX_EXACT_SHARE = 1 / 64
 """Share of the voxels that a correction may state exactly: with more, the transform has failed."""
-
-
-class TransformedChunk(NamedTuple):
-    """A chunk coded by the transform.
-
-    Attributes:
-        body: header and stream.
-        correction: from ``error_correction``; empty where no value needs one.
-        decoded: the values that readers will decode, in the volume's dtype.
-        reserve: largest difference from values that other devices decode, before they are rounded; 0 where
-            no bound depends on it.
-    """
-
-    body: bytes
-    correction: bytes
-    decoded: np.ndarray
-    reserve: float = 0.0
-
-
-class CodedBody(NamedTuple):
-    """A body whose correction and decoded values are not known yet.
-
-    Attributes:
-        body: header and stream.
-        complete: finds what readers will decode and, under a bound, the correction; it returns None where the
-            bound is too small for the transform.
-        estimate: of the cost, as of ``DearChunk``; None if the coder states none.
-    """
-
-    body: bytes
-    complete: Callable[[], TransformedChunk | None]
-    estimate: float | None = None
-
-
-class ParsedBody(NamedTuple):
-    """A body taken apart.
-
-    Attributes:
-        stream: as the transform coder takes it.
-        low, high: range of the chunk's valid values.
-        origin: the value that unrounded values are relative to: ``low`` of int64 and uint64, else 0.
-    """
-
-    stream: Any
-    low: float
-    high: float
-    origin: int = 0
 
 
 class TransformBodyCodec:
@@ -110,9 +63,18 @@ class TransformBodyCodec:
             limit: see ``ChunkToEncode``.
 
         Returns:
-            The body, or what it would cost; None where the step is too small for the transform, or the range
+            The body, or what it would cost. None where the step is too small for the transform, or the range
             of int64 or uint64 too wide.
         """
+        coded = self.encode_stream(chunk, target, boundaries, limit)
+        if not isinstance(coded, CodedStream):
+            return coded
+        return CodedBody(coded.body, functools.partial(self.complete, coded, target), coded.estimate)
+
+    def encode_stream(
+        self, chunk: ChunkValues, target: ChunkTarget, boundaries: int, limit: float = math.inf
+    ) -> CodedStream | DearChunk | None:
+        """Encode a chunk to a stream that is not decoded yet; as ``encode``."""
         body_range = encode_values(self._dtype, chunk.low, chunk.high)
         origin = int(chunk.low) if self._is_long else 0
         if self._is_long:
@@ -125,28 +87,34 @@ class TransformBodyCodec:
         if not step >= smallest:
             return None
         low, high = self._coded_range(chunk.low, chunk.high)
-        valid_shape = check_shape(chunk.values.shape)
+        valid_shape, is_bounded = check_shape(chunk.values.shape), target.max_error is not None
         of_coder = (limit, self._prepare(chunk), low, high, float(step), valid_shape, boundaries)
-        coded = self.coder.encode_below(ChunkToEncode(*of_coder, is_bounded=target.max_error is not None))
+        coded = self.coder.encode_below(ChunkToEncode(*of_coder, is_bounded=is_bounded))
         if isinstance(coded, DearChunk):
             return coded
         body = body_range + _STEP.pack(step) + coded.stored
 
-        def complete() -> TransformedChunk | None:
-            if target.max_error is None:
-                decoded = self._to_range(self._crop(coded.reconstruct(), valid_shape), chunk.low, chunk.high)
-                return TransformedChunk(body, b"", self._round(decoded, None, origin))
+        def decode() -> np.ndarray:
+            if not is_bounded:
+                return self._to_range(self._crop(coded.reconstruct(), valid_shape), chunk.low, chunk.high)
             # A promise depends on the decoded values: so the stored bytes are read, as readers will.
             parsed = self.parse(body, valid_shape)
-            decoded = self._unrounded(parsed, self.coder.decode(parsed.stream), valid_shape)
-            reserve = self.coder.decoding_reserve(chunk.low, chunk.high, float(step))
-            corrected = self._enforce_bound(chunk, decoded, target.max_error, reserve)
-            if corrected is None:
-                return None
-            correction, moves = corrected
-            return TransformedChunk(body, correction, self._round(decoded, moves, parsed.origin), reserve)
+            return self._unrounded(parsed, self.coder.decode(parsed.stream), valid_shape)
 
-        return CodedBody(body, complete, coded.cost)
+        reserve = self.coder.decoding_reserve(chunk.low, chunk.high, float(step)) if is_bounded else 0.0
+        return CodedStream(chunk, body, decode, reserve, origin, coded.cost)
+
+    def complete(self, coded: CodedStream, target: ChunkTarget) -> TransformedChunk | None:
+        """Find what readers will decode, and the correction; see ``CodedBody.complete``."""
+        decoded = coded.decode()
+        if target.max_error is None:
+            return TransformedChunk(coded.body, b"", self._round(decoded, None, coded.origin))
+        corrected = self._enforce_bound(coded.chunk, decoded, target.max_error, coded.reserve)
+        if corrected is None:
+            return None
+        correction, moves = corrected
+        rounded = self._round(decoded, moves, coded.origin)
+        return TransformedChunk(coded.body, correction, rounded, coded.reserve)
 
     def _prepare(self, chunk: ChunkValues) -> np.ndarray:
         """Scale wide dtypes to their range, fill gaps and pad to a whole chunk: float32."""
@@ -227,8 +195,20 @@ class TransformBodyCodec:
     ) -> np.ndarray:
         """Crop the coder's decoded values to the volume, map them to the chunk's range, correct and round."""
         unrounded = self._unrounded(parsed, decoded, valid_shape)
+        return self.correct_and_round(unrounded, correction, valid_shape, parsed.origin)
+
+    def correct_and_round(
+        self, unrounded: np.ndarray, correction: bytes, valid_shape: Shape3, origin: int = 0
+    ) -> np.ndarray:
+        """Correct decoded values, unless the correction is empty, and round them to the dtype."""
         moves = correction_from_bytes(correction, valid_shape, self._rounded_dtype) if correction else None
-        return self._round(unrounded, moves, parsed.origin)
+        return self._round(unrounded, moves, origin)
+
+    def decoding_reserve(self, body: bytes) -> float:
+        """Bound the difference between values decoded here and on any other device, before rounding."""
+        low, high = decode_values(body, self._dtype, 2)
+        (step,) = _STEP.unpack_from(body, self._header_bytes - _STEP.size)
+        return self.coder.decoding_reserve(float(low), float(high), step)
 
     def _unrounded(self, parsed: ParsedBody, decoded: np.ndarray, valid_shape: Shape3) -> np.ndarray:
         """Map the coder's decoded values to the chunk's range, relative to its origin."""

@@ -14,7 +14,7 @@ from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.dtypes import is_float, number_of
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.slabs import slabs
-from nvc_jax.core.spatial_axes import N_SPATIAL, piece_shape
+from nvc_jax.core.spatial_axes import N_SPATIAL, piece_shape, spatial_axes
 from nvc_jax.core.valid_values import all_finite, valid_mask
 from nvc_jax.io.lazy import read_region
 from nvc_jax.native.checksums import crc32
@@ -52,7 +52,8 @@ def scan_regions(shape: Sequence[int], chunk: Shape, least_side: int = SCAN_SIDE
         chunk: voxels along each axis in which the volume is cut later: a piece is at least as large.
         least_side: least side of a piece, in voxels.
     """
-    least = [max(side, least_side) for side in chunk]
+    axes = spatial_axes(chunk)
+    least = [max(side, least_side) if axis in axes else side for axis, side in enumerate(chunk)]
     return chunk_regions(tuple(shape), piece_shape(shape, chunk, least, SCAN_SIDE**N_SPATIAL))
 
 

@@ -1,20 +1,20 @@
-"""A volume's chunks encoded by a ``ChunkCodec``, each by itself, on accelerators several together."""
+"""A volume's chunks encoded by a ``PayloadCodec``, each by itself, on accelerators several together."""
 
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.chunks.chunk_codec import ChunkCodec, MeasuredChunk
 from nvc_jax.chunks.encoding_batches import EncodingBatches, choose_batch_size
 from nvc_jax.chunks.kept_payloads import KeptPayloads
 from nvc_jax.chunks.lessons import Lessons
 from nvc_jax.chunks.mosaic import assemble, pick_tiles
-from nvc_jax.chunks.payload import parse_payload
-from nvc_jax.chunks.prepared_chunk import PreparedChunk
+from nvc_jax.chunks.payload_codec import MeasuredChunk, PayloadCodec
 from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly, summarize
+from nvc_jax.chunks.step_codec import make_payload_codec
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries, naming_chunk
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
@@ -22,7 +22,7 @@ from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.errors import error_unit, psnr_from_errors
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape, Shape3
-from nvc_jax.core.spatial_axes import spatial_region, spatial_shape
+from nvc_jax.core.spatial_axes import coded_shape, count_steps, spatial_region, spatial_shape
 from nvc_jax.io.lazy import read_region
 from nvc_jax.native.idle_cores import keeping_core
 
@@ -68,14 +68,9 @@ class VolumeEncoder(ChunkEncoder):
         padded_shape: Shape3 | None = None,
         batch_size: int | None = None,
     ) -> None:
-        self._whole_shape = spatial_shape(chunk, chunk)
-        self._codec = ChunkCodec(
-            coder,
-            padded_shape or self._whole_shape,
-            volume.dtype.numpy_dtype,
-            value_range,
-            self._whole_shape,
-        )
+        whole, dtype = spatial_shape(chunk, chunk), volume.dtype.numpy_dtype
+        n_steps = count_steps(chunk, chunk)
+        self._codec = make_payload_codec(coder, padded_shape or whole, dtype, value_range, whole, n_steps)
         self._step_limits = coder.step_limits
         self._volume, self._value_range = volume, value_range
         self._regions = chunk_regions(volume.shape, chunk)
@@ -140,13 +135,11 @@ class VolumeEncoder(ChunkEncoder):
         return self._batches.map_together(functools.partial(self._encode, target=target), regions)
 
     @keeping_core
-    def _encode(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
+    def _encode(self, region: Region, codec: PayloadCodec, target: ChunkTarget) -> bytes:
         tried = self._tried.take(region, target)
         return tried or self._encode_prepared((region, self._prepare(region)), codec, target)
 
-    def _encode_prepared(
-        self, item: tuple[Region, PreparedChunk], codec: ChunkCodec, target: ChunkTarget
-    ) -> bytes:
+    def _encode_prepared(self, item: tuple[Region, Any], codec: PayloadCodec, target: ChunkTarget) -> bytes:
         """Encode a prepared chunk of a region."""
         region, prepared = item
         with naming_chunk(region):
@@ -155,29 +148,29 @@ class VolumeEncoder(ChunkEncoder):
         self._lessons.end(region, target, experience)
         return payload
 
-    def _try(self, item: tuple[Region, PreparedChunk], codec: ChunkCodec, target: ChunkTarget) -> bytes:
+    def _try(self, item: tuple[Region, Any], codec: PayloadCodec, target: ChunkTarget) -> bytes:
         """Encode a prepared chunk of a region, and keep the payload."""
         payload = self._encode_prepared(item, codec, target)
         self._tried.keep(item[0], target, payload)
         return payload
 
     @keeping_core
-    def _try_pilot(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
+    def _try_pilot(self, region: Region, codec: PayloadCodec, target: ChunkTarget) -> bytes:
         """Prepare and encode a chunk of a region, and keep the payload."""
         return self._try((region, self._prepare(region)), codec, target)
 
     def _read(self, region: Region) -> np.ndarray:
-        """Read a chunk: (z, y, x), of its spatial shape."""
+        """Read a chunk: of its coded shape."""
         values = read_region(self._volume, region)
-        return values.reshape(spatial_shape(values.shape, self._chunk))
+        return values.reshape(coded_shape(values.shape, self._chunk))
 
-    def _prepare(self, region: Region) -> PreparedChunk:
+    def _prepare(self, region: Region) -> Any:
         """Read a chunk, and prepare it to be encoded."""
         with naming_chunk(region):
             return self._codec.prepare(self._read(region))
 
     @keeping_core
-    def _squared_errors(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> tuple[float, int]:
+    def _squared_errors(self, region: Region, codec: PayloadCodec, target: ChunkTarget) -> tuple[float, int]:
         """Encode a chunk with a step and keep the payload.
 
         Returns:
@@ -232,10 +225,10 @@ class VolumeEncoder(ChunkEncoder):
             errors += self._batches.map_on_devices(measure, others)
             return psnr_from_errors(width / error_unit(width), errors)
 
-        def measure(mosaic: PreparedChunk, codec: ChunkCodec, step: float) -> tuple[float, int]:
+        def measure(mosaic: Any, codec: PayloadCodec, step: float) -> tuple[float, int]:
             return self._errors_of(codec.encode_and_measure(mosaic, step))
 
-        def psnr_of_mosaic(prepared: PreparedChunk, step: float) -> float:
+        def psnr_of_mosaic(prepared: Any, step: float) -> float:
             measure_step = functools.partial(measure, step=stated_step(step))
             errors = self._batches.map_on_devices(measure_step, [prepared])
             return psnr_from_errors(width / error_unit(width), errors)
@@ -243,7 +236,7 @@ class VolumeEncoder(ChunkEncoder):
         tiles = pick_tiles(regions, self._chunk) if len(regions) >= _LEAST_FOR_MOSAIC else []
         guess = None
         if tiles:  # a sample of chunks, of the shape of one
-            mosaic = assemble([self._read(tile) for tile in tiles], self._whole_shape)
+            mosaic = assemble([self._read(tile) for tile in tiles], coded_shape(self._chunk, self._chunk))
             try_step = functools.partial(psnr_of_mosaic, self._codec.prepare(mosaic))
             guess = find_step(try_step, psnr, self._step_limits, tolerance=_ROUGH_TOLERANCE_DB)
         step, _ = find_step(functools.partial(psnr_of, regions), psnr, self._step_limits, start=guess)
@@ -271,7 +264,7 @@ class VolumeEncoder(ChunkEncoder):
         def measure(ratio: float) -> TriedRatio | None:
             target = target_of(ratio)
             stored = list(self._batches.map_on_devices(functools.partial(self._try, target=target), sample))
-            payloads = [parse_payload(one, self._whole_shape) for one in stored]
+            payloads = [step for one in stored for step in self._codec.parse(one)]
             return summarize(sum(map(len, stored)), payloads)
 
         target = target_of(find_ratio(measure))

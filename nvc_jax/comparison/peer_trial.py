@@ -8,6 +8,7 @@ import numpy as np
 from nvc_jax.comparison.subject import Subject
 from nvc_jax.comparison.trial import REPEATS, Quality, measure_quality, time_call
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.peers.codecs import LosslessPeer, LossyPeer
 from nvc_jax.peers.inputs import as_floats
 from nvc_jax.peers.settings import find_setting
@@ -70,19 +71,25 @@ def _try(
 
     Args:
         subject: the volume.
-        encode: encodes a chunk.
+        encode: encodes a chunk, or one step of it: (z, y, x).
         decode: decodes one, given its shape and dtype.
         convert: makes of values, and what of them is valid, the chunk that is encoded; not timed.
         n_repeats: times that encoding and decoding are run where they take less than a second.
     """
     chunks = [np.ascontiguousarray(values) for values in map(subject.read, subject.sample)]
     chunks = [convert(values, subject.mark_valid(values)) for values in chunks]
-    encode_seconds, coded = time_call(lambda: list(map_in_order(encode, chunks)), n_repeats)
 
-    def decode_pair(pair: tuple[bytes, np.ndarray]) -> np.ndarray:
+    def encode_steps(chunk: np.ndarray) -> list[bytes]:
+        return [encode(step) for step in chunk.reshape(-1, *chunk.shape[-N_SPATIAL:])]
+
+    encode_seconds, coded = time_call(lambda: list(map_in_order(encode_steps, chunks)), n_repeats)
+
+    def decode_pair(pair: tuple[list[bytes], np.ndarray]) -> np.ndarray:
         data, chunk = pair
-        return decode(data, chunk.shape, chunk.dtype)
+        steps = [decode(step, chunk.shape[-N_SPATIAL:], chunk.dtype) for step in data]
+        return steps[0] if chunk.ndim == N_SPATIAL else np.stack(steps)
 
     pairs = list(zip(coded, chunks, strict=True))
     decode_seconds, decoded = time_call(lambda: list(map_in_order(decode_pair, pairs)), n_repeats)
-    return PeerTrial(sum(map(len, coded)), measure_quality(subject, decoded), encode_seconds, decode_seconds)
+    n_bytes = sum(len(step) for steps in coded for step in steps)
+    return PeerTrial(n_bytes, measure_quality(subject, decoded), encode_seconds, decode_seconds)

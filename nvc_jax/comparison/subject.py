@@ -12,7 +12,8 @@ import tensorstore as ts
 
 from nvc_jax.chunks.rate_control import pick_evenly
 from nvc_jax.chunks.value_range import find_value_range
-from nvc_jax.compression.options import ChunkLayout, check_source
+from nvc_jax.compression.layout import ChunkLayout
+from nvc_jax.compression.options import check_source
 from nvc_jax.compression.preparation import Preparation, ValueOptions, prepare
 from nvc_jax.compression.source import scan_chunks
 from nvc_jax.compression.value_options import check_within_limits
@@ -20,7 +21,7 @@ from nvc_jax.core.chunk_grid import ChunkIndex, Region, chunk_region, chunk_regi
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape, check_array_shape
-from nvc_jax.core.spatial_axes import spatial_shape
+from nvc_jax.core.spatial_axes import coded_shape
 from nvc_jax.core.systematic_sampling import scatter
 from nvc_jax.core.valid_values import valid_mask
 from nvc_jax.io.declared_values import DeclaredValues
@@ -84,9 +85,9 @@ class Subject:
         return dataclasses.replace(self, prepared=self.prepared.with_target(**options))
 
     def read(self, region: Region) -> np.ndarray:
-        """Read a chunk: (z, y, x), of its spatial shape."""
+        """Read a chunk: (z, y, x), of its coded shape."""
         values = read_region(self.prepared.volume, region)
-        return values.reshape(spatial_shape(values.shape, self.layout.chunk))
+        return values.reshape(coded_shape(values.shape, self.layout.chunk))
 
     def mark_valid(self, values: np.ndarray) -> np.ndarray:
         """Mark the values of a chunk that are measurements."""

@@ -1,54 +1,25 @@
-"""Options of ``compress``, checked before any work is spent: quality target, chunks, shards, part."""
+"""Options of ``compress``, checked before any work is spent: quality target, source, part, types."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from nvc_jax.compression.layout import check_integers
 from nvc_jax.container.metadata import METADATA_KEY
 from nvc_jax.container.store import open_container
 from nvc_jax.core.choices import DEFAULT_MODEL
-from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.dtypes import is_scalar
-from nvc_jax.core.shapes import Shape
-from nvc_jax.core.spatial_axes import N_SPATIAL, padded_shape, spatial_axes, spatial_shape
-from nvc_jax.io.axes import default_spatial_axes
 from nvc_jax.io.locations import local_path
 from nvc_jax.io.paths import check_location
 from nvc_jax.io.selection import unselected
 from nvc_jax.models.codec import Codec
 
-CHUNK_SIDE = 128
-"""Side of a chunk in voxels: larger chunks compress no better and take more memory and time to read from."""
-LARGE_CHUNK_SIDE = 64
-"""Side of a chunk in large volumes, of which regions are read: the eight chunks that a small region may touch
-decode in about 0.1 s."""
-_LONGEST_CHUNK_SIDE = 256
-"""Largest side of a chunk where other axes are shorter: the transform of an axis takes time in proportion. In
-planes it is twice as large."""
-_LARGE_VOXELS = 512**3
-"""Voxels above which a volume is large."""
-_MAX_UNSHARDED_CHUNKS = 512
-"""Chunks above which they are stored in shards: file systems and object stores are slow with many objects."""
-_SHARD_CHUNKS = 4
-"""Chunks of a shard along each axis."""
 _PSNR_LIMITS = (10, 90)
 """PSNR in dB that can be asked for: below, nothing is left of a volume; above, float32 rounding limits it."""
-
-
-class ChunkLayout(NamedTuple):
-    """Shapes of the chunks and shards of a container.
-
-    Attributes:
-        chunk: voxels of a chunk along each axis.
-        shard: voxels of a shard along each axis; None where each chunk is an object of its own.
-    """
-
-    chunk: Shape
-    shard: Shape | None
 
 
 def check_target(codec: Codec, **options: Any) -> QualityTarget:
@@ -156,117 +127,9 @@ def check_types(locations: Mapping[str, Any], on_progress: Any, **switches: Any)
         raise TypeError(f"`on_progress` (={on_progress!r:.80}) must be a function, or None")
 
 
-def choose_layout(
-    shape: Shape,
-    block_size: int,
-    chunks: Sequence[int] | None,
-    shards: Sequence[int] | None,
-    names: Sequence[Any] | None = None,
-) -> ChunkLayout:
-    """Choose the shapes of chunks and shards.
-
-    Args:
-        shape: of the volume, which has two to five axes.
-        block_size: of the model.
-        chunks: voxels of a chunk along each axis as the user asked for; None for the default.
-        shards: voxels of a shard along each axis as the user asked for; None for the default.
-        names: of the axes, which tell those of time and channels from those of space; None if they have none.
-
-    Returns:
-        The layout that the container has.
-
-    Raises:
-        ValueError: chunks that do not hold whole blocks or have more than three axes, or shards that do not
-            hold whole chunks.
-    """
-    chunk = (
-        default_chunk(shape, block_size, names) if chunks is None else _check_chunk(chunks, shape, block_size)
-    )
-    shard = default_shard(shape, chunk) if shards is None else _check_shard(shards, chunk)
-    return ChunkLayout(chunk, None if shard == chunk else shard)
-
-
-def _check_integers(name: str, numbers: Any) -> None:
-    """Raise ``TypeError`` unless an option is a sequence of integers."""
-    is_sequence = isinstance(numbers, Sequence | np.ndarray) and not isinstance(numbers, str | bytes)
-    if not is_sequence or not all(
-        isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers
-    ):
-        example = "(0, 2)" if name == "part" else "(64, 64, 64)"
-        raise TypeError(f"`{name}` (={numbers!r:.80}) must be integers, such as {example}")
-
-
-def _check_chunk(chunks: Sequence[int], shape: Shape, block_size: int) -> Shape:
-    _check_integers("chunks", chunks)
-    stated = f"`chunks` (={','.join(map(str, chunks))})"
-    if len(chunks) != len(shape) or any(side < 1 or (side > 1 and side % block_size) for side in chunks):
-        raise ValueError(
-            f"{stated} must be {len(shape)} positive multiples of the model's block size (={block_size}), "
-            "one for each axis; along an axis of time or channels 1"
-        )
-    chunk = tuple(map(int, chunks))
-    if len([side for side in chunk if side > 1]) > N_SPATIAL:
-        raise ValueError(f"{stated} must have at most {N_SPATIAL} sides above 1; make those of other axes 1")
-    if math.prod(padded_shape(spatial_shape(chunk, chunk), block_size)) > MAX_CHUNK_VOXELS:
-        raise ValueError(
-            f"{stated} must have at most {MAX_CHUNK_VOXELS} voxels; leave it out for about "
-            f"{CHUNK_SIDE},{CHUNK_SIDE},{CHUNK_SIDE}"
-        )
-    return chunk
-
-
-def _check_shard(shards: Sequence[int], chunk: Shape) -> Shape:
-    _check_integers("shards", shards)
-    if len(shards) != len(chunk) or any(n < 1 or n % part for n, part in zip(shards, chunk, strict=True)):
-        raise ValueError(
-            f"`shards` (={','.join(map(str, shards))}) must be {len(chunk)} positive multiples of the chunks "
-            f"(={','.join(map(str, chunk))})"
-        )
-    return tuple(map(int, shards))
-
-
-def default_chunk(shape: Shape, block_size: int, names: Sequence[Any] | None = None) -> Shape:
-    """Chunk that divides the volume evenly, so that little is padded: one step of time and channels.
-
-    A chunk has at most about 128³ voxels, and 64³ in volumes of more than 512³; in planes 512². Where an axis
-    is shorter than that, the chunk is longer along the others.
-    """
-    axes = default_spatial_axes(shape, names)
-    n_voxels = math.prod(shape[axis] for axis in axes)
-    side = CHUNK_SIDE if n_voxels <= _LARGE_VOXELS else LARGE_CHUNK_SIDE
-    # A plane is coded as thick as a block.
-    room = float(max(side, block_size) ** N_SPATIAL) / block_size ** (N_SPATIAL - len(axes))
-    longest = _LONGEST_CHUNK_SIDE * (1 if len(axes) == N_SPATIAL else 2)
-    sides = [1] * len(shape)
-    for number, axis in enumerate(sorted(axes, key=lambda axis: shape[axis])):
-        largest = max(min(round(room ** (1 / (len(axes) - number))), longest), block_size)
-        n_chunks = math.ceil(shape[axis] / largest)
-        sides[axis] = math.ceil(math.ceil(shape[axis] / n_chunks) / block_size) * block_size
-        room /= sides[axis]
-    return tuple(sides)
-
-
-def default_shard(shape: Shape, chunk: Shape) -> Shape | None:
-    """Shard of about 4³ chunks where there would be more than 512 objects, else None."""
-    grid = [math.ceil(side / part) for side, part in zip(shape, chunk, strict=True)]
-    if math.prod(grid) <= _MAX_UNSHARDED_CHUNKS:
-        return None
-    axes = spatial_axes(chunk)
-    if len(axes) == len(shape):
-        return tuple(_SHARD_CHUNKS * side for side in chunk)
-    n_chunks = [min(n, _SHARD_CHUNKS) if axis in axes else 1 for axis, n in enumerate(grid)]
-    # Chunks of several steps where those of one step are few.
-    room = _SHARD_CHUNKS**N_SPATIAL // math.prod(n_chunks)
-    for axis in reversed(range(len(shape))):
-        if axis not in axes:
-            n_chunks[axis] = max(min(grid[axis], room), 1)
-            room //= n_chunks[axis]
-    return tuple(n * side for n, side in zip(n_chunks, chunk, strict=True))
-
-
 def check_part(part: tuple[int, int]) -> None:
     """Raise ``ValueError`` unless ``part`` names one of several writers."""
-    _check_integers("part", part)
+    check_integers("part", part)
     if len(part) != 2 or not 0 <= part[0] < part[1]:
         raise ValueError(
             f"`part` (={part}) must be the number of a writer from 0 on, and how many there are, "

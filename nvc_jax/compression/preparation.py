@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import tensorstore as ts
 
 from nvc_jax.compression.labels import holds_labels
-from nvc_jax.compression.options import ChunkLayout, check_target, choose_layout, model_name
+from nvc_jax.compression.layout import ChunkLayout, choose_layout
+from nvc_jax.compression.options import check_target, model_name
 from nvc_jax.compression.value_options import check_exact_values, check_numbers, check_value_limits
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.core.chunk_interfaces import ChunkTarget, Limits, QualityTarget, ValueRange
@@ -78,9 +79,10 @@ class Preparation:
         return dataclasses.replace(self, target=_keep_labels(self.codec, self.volume, target, options))
 
     def choose_layout(self, chunks: Sequence[int] | None, shards: Sequence[int] | None) -> ChunkLayout:
-        """Choose the shapes of chunks and shards; see ``options.choose_layout``."""
+        """Choose the shapes of chunks and shards; see ``layout.choose_layout``."""
         shape, names = check_array_shape(self.volume.shape), self.source.dimension_names
-        return choose_layout(shape, self.codec.config.block_size, chunks, shards, names)
+        block_size, takes_steps = self.codec.config.block_size, self.codec.model.takes_steps
+        return choose_layout(shape, block_size, chunks, shards, names, takes_steps=takes_steps)
 
     def make_metadata(
         self,

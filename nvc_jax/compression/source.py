@@ -71,7 +71,7 @@ def scan_chunks(
 def pieces_of(shape: Sequence[int], chunk: Shape) -> list[Region]:
     """List the regions in which a source is scanned: each is made of whole chunks, which are read at once."""
     axes = spatial_axes(chunk)
-    piece = tuple(max(SCAN_SIDE // n, 1) * n if axis in axes else 1 for axis, n in enumerate(chunk))
+    piece = tuple(max(SCAN_SIDE // n, 1) * n if axis in axes else n for axis, n in enumerate(chunk))
     return scan_regions(shape, piece, least_side=1)
 
 

@@ -18,7 +18,7 @@ from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, ChunkFormat, Limits, QualityTarget, ValueRange
 from nvc_jax.core.json_documents import write_json
 from nvc_jax.core.shapes import Shape, Shape3
-from nvc_jax.core.spatial_axes import spatial_axes, spatial_shape
+from nvc_jax.core.spatial_axes import count_steps, spatial_axes, spatial_shape
 
 CODEC_NAME = "nvc"
 METADATA_KEY = "zarr.json"
@@ -34,7 +34,7 @@ class ContainerMetadata:
     Attributes:
         shape: of the volume, which has two to five axes.
         dtype: name of the volume's dtype.
-        chunk: voxels of a chunk, the unit of decoding, along each axis; at most three are more than 1.
+        chunk: voxels of a chunk, the unit of decoding, along each axis; at most four are more than 1.
         model: name of the model, for people; None if the model ships with the package, which knows its name.
         sha256: of the model's configuration and parameters, or the first 16 digits or more of it.
         target: quality target that the user asked for, one entry.
@@ -198,29 +198,36 @@ class ContainerMetadata:
     @property
     def has_preview(self) -> bool:
         """True if chunks hold whole blocks of 8³ voxels, whose means are the preview."""
-        return all(side == 1 or side % PREVIEW_BLOCK_SIZE == 0 for side in self.chunk)
+        return all(side == 1 or side % PREVIEW_BLOCK_SIZE == 0 for side in self.spatial_chunk)
+
+    @property
+    def preview_scale(self) -> Shape:
+        """Voxels of the volume that make one of the preview, along each axis."""
+        scale = np.ones(len(self.chunk), int)
+        scale[spatial_axes(self.chunk)] = PREVIEW_BLOCK_SIZE
+        return tuple(map(int, np.minimum(scale, self.chunk)))
 
     @property
     def value_range(self) -> ValueRange:
         """Range and missing values of the volume."""
-        return ValueRange(
-            self.minimum,
-            self.maximum,
-            self.missing_values,
-            self.valid_limits,
-            self.value_limits,
-            self.exact_values,
-        )
+        limits = (self.valid_limits, self.value_limits)
+        return ValueRange(self.minimum, self.maximum, self.missing_values, *limits, self.exact_values)
 
     @property
     def chunk_format(self) -> ChunkFormat:
         """Properties that all chunks have in common."""
-        return ChunkFormat(self.spatial_chunk, np.dtype(self.dtype), self.value_range, self.step)
+        dtype = np.dtype(self.dtype)
+        return ChunkFormat(self.spatial_chunk, dtype, self.value_range, self.step, self.n_steps)
 
     @cached_property
     def spatial_chunk(self) -> Shape3:
         """Spatial shape of a whole chunk, as its payload has it."""
         return spatial_shape(self.chunk, self.chunk)
+
+    @cached_property
+    def n_steps(self) -> int:
+        """Number of steps that a whole chunk holds; 1 for chunks without a step axis."""
+        return count_steps(self.chunk, self.chunk)
 
     @cached_property
     def chunk_grid(self) -> Shape:

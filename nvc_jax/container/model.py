@@ -53,9 +53,12 @@ def make_decoder(metadata: ContainerMetadata, mode: str) -> ChunkDecoder:
     """
     codec = load_model(metadata)
     block_size = codec.config.block_size
-    if any(side > 1 and side % block_size for side in metadata.chunk):
+    if any(side > 1 and side % block_size for side in metadata.spatial_chunk):
         raise FormatError(f"its chunks {metadata.chunk} are no multiples of its model's blocks")
-    if math.prod(padded_shape(metadata.spatial_chunk, block_size)) > MAX_CHUNK_VOXELS:
+    if metadata.n_steps > 1 and not codec.model.takes_steps:
+        raise FormatError(f"its chunks {metadata.chunk} hold several steps, which its model does not decode")
+    n_voxels = metadata.n_steps * math.prod(padded_shape(metadata.spatial_chunk, block_size))
+    if n_voxels > MAX_CHUNK_VOXELS:
         raise FormatError(f"its chunks {metadata.chunk}, in blocks, have more than {MAX_CHUNK_VOXELS} voxels")
     try:
         return codec.model.chunk_decoder(codec.params, metadata.chunk_format, mode)

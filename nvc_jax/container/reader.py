@@ -9,6 +9,7 @@ import numpy as np
 from nvc_jax.chunks.halo import make_window
 from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
+from nvc_jax.chunks.step_payload import stated_shape
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.container.model import make_decoder
 from nvc_jax.container.store import ContainerStore, open_container
@@ -23,8 +24,8 @@ from nvc_jax.core.chunk_grid import (
 from nvc_jax.core.chunk_interfaces import HaloChunkDecoder
 from nvc_jax.core.concurrency import map_batches_on_devices
 from nvc_jax.core.jax_settings import in_own_settings
-from nvc_jax.core.shapes import Shape3, grid_shape
-from nvc_jax.core.spatial_axes import neighbour_index, spatial_index, spatial_shape
+from nvc_jax.core.shapes import Shape, grid_shape
+from nvc_jax.core.spatial_axes import coded_shape, neighbour_index, spatial_index, spatial_shape
 from nvc_jax.io.locations import Location
 
 LEVELS = ("full", "preview")
@@ -75,7 +76,7 @@ class Reader:
                 raise ValueError(
                     f"`level` (={level!r}): chunks of {self.chunk} are no multiples of {PREVIEW_BLOCK_SIZE}"
                 )
-            self.scale = tuple(min(side, PREVIEW_BLOCK_SIZE) for side in self.chunk)
+            self.scale = self.metadata.preview_scale
             self.shape, self.chunk = (
                 tuple(-(-side // scale) for side, scale in zip(sides, self.scale, strict=True))
                 for sides in (self.shape, self.chunk)
@@ -148,7 +149,8 @@ class Reader:
         """Read a chunk's payload and check it before decoding, which makes an array of the size it states."""
         payload = self.store.read(index)
         with self.store.naming_damage(index):
-            self._check_valid_shape(index, parse_payload(payload, self.metadata.spatial_chunk).valid_shape)
+            parsed = parse_payload(payload, self.metadata.spatial_chunk)
+            self._check_valid_shape(index, stated_shape(parsed, self.metadata.n_steps))
         return payload
 
     @property
@@ -199,9 +201,9 @@ class Reader:
             self._check_valid_shape(index, valid_shape)
             return blocks
 
-    def _check_valid_shape(self, index: ChunkIndex, valid_shape: Shape3) -> None:
+    def _check_valid_shape(self, index: ChunkIndex, valid_shape: Shape) -> None:
         """Raise ``ValueError`` unless a chunk holds as many voxels as lie in the volume."""
         whole = chunk_valid_shape(index, self.metadata.chunk, self.metadata.shape)
-        expected = spatial_shape(whole, self.metadata.chunk)
+        expected = coded_shape(whole, self.metadata.chunk)
         if valid_shape != expected:
             raise ValueError(f"it holds {valid_shape} voxels; there are {expected}")

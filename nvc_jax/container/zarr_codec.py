@@ -42,6 +42,7 @@ from nvc_jax.core.devices import devices_in_use
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.joined_calls import JoinedCalls
 from nvc_jax.core.json_documents import read_json
+from nvc_jax.core.spatial_axes import coded_shape
 
 _PLACE = re.compile(r"(?:^|/)c((?:/\d+)+)$")
 """End of a chunk's key: its index."""
@@ -151,7 +152,7 @@ class NvcCodec(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin, ArrayBytesCod
             decoded = decoder.decode_many(payloads)
         for values, (_, _, spec) in zip(decoded, batch, strict=True):
             # Zarr wants whole chunks at the far boundaries, too; it never looks at the padding.
-            whole = metadata.spatial_chunk
+            whole = coded_shape(metadata.chunk, metadata.chunk)
             padding = [(0, n - side) for n, side in zip(whole, values.shape, strict=True)]
             padded = np.pad(values, padding).reshape(spec.shape)
             buffers.append(spec.prototype.nd_buffer.from_numpy_array(padded))

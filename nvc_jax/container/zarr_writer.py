@@ -30,7 +30,7 @@ from nvc_jax.core.dtypes import (
 )
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_array_shape
-from nvc_jax.core.spatial_axes import padded_shape, spatial_shape
+from nvc_jax.core.spatial_axes import count_steps, padded_shape, spatial_axes, spatial_shape
 from nvc_jax.io.arrays import open_array
 from nvc_jax.io.declared_values import read_declared_values
 from nvc_jax.models.checkpoints import FEWEST_DIGITS
@@ -76,9 +76,13 @@ def complete_configuration(
     check_dtype(dtype, "data_type")
     sides, chunk_sides = check_array_shape(shape, "shape"), check_array_shape(chunk, "chunks")
     block_size = codec.config.block_size
+    axes, n_steps = spatial_axes(chunk_sides), count_steps(chunk_sides, chunk_sides)
     coded = padded_shape(spatial_shape(chunk_sides, chunk_sides), block_size)
-    if any(side % block_size for side in coded) or math.prod(coded) > MAX_CHUNK_VOXELS:
-        fitting = tuple(side if side == 1 else block_size * math.ceil(side / block_size) for side in chunk)
+    if any(side % block_size for side in coded) or n_steps * math.prod(coded) > MAX_CHUNK_VOXELS:
+        fitting = tuple(
+            block_size * math.ceil(side / block_size) if axis in axes else side
+            for axis, side in enumerate(chunk)
+        )
         raise ValueError(
             f"`chunks` (={chunk}) must have sides that are multiples of {block_size}, or 1, and at most "
             f"{MAX_CHUNK_VOXELS} voxels: pass them, such as `chunks={fitting}`"

@@ -87,12 +87,14 @@ class ChunkFormat:
         dtype: of the volume.
         value_range: of the volume.
         step: of the quantiser, as the container states it.
+        n_steps: number of steps that a whole chunk holds; 1 for chunks without a step axis.
     """
 
     chunk: Shape3
     dtype: np.dtype
     value_range: ValueRange
     step: float | None
+    n_steps: int = 1
 
 
 class ChunkEncoder(abc.ABC):

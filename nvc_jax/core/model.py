@@ -83,6 +83,7 @@ class Model(abc.ABC, Generic[ConfigT]):
         quality_targets: names of the quality targets that chunks can keep to.
         step_limits: smallest and largest step of the quantiser.
         default_target: the quality target where the user names none.
+        takes_steps: whether a chunk may hold several steps along a fourth axis; see ``core.spatial_axes``.
     """
 
     config: ConfigT
@@ -91,6 +92,7 @@ class Model(abc.ABC, Generic[ConfigT]):
     quality_targets: ClassVar[frozenset[str]]
     step_limits: ClassVar[tuple[float, float]]
     default_target: ClassVar[QualityTarget]
+    takes_steps: ClassVar[bool] = False
 
     @abc.abstractmethod
     def abstract_params(self) -> Params:

@@ -1,9 +1,11 @@
 """Spatial axes of chunks: arrays have two to five axes, and codecs code volumes of three.
 
-A chunk has at most three sides that are longer than 1: its *spatial axes*. Along any other axis, such as time
-or channel, a chunk is one step. Its *spatial shape* has the sides along the spatial axes, in order, and as
-many sides of 1 in front as make three. So it follows from the shape of the chunk alone, and the voxels of a
-chunk have the same order in both shapes.
+A chunk has at most four sides that are longer than 1. The last three of them are its *spatial axes*; of four,
+the first is its *step axis*, such as time, along which the chunk holds several steps. Along any other axis a
+chunk is one step. Its *spatial shape* has the sides along the spatial axes, in order, and as many sides of 1
+in front as make three. The *coded shape* is that of the values that a codec takes: the spatial shape, and in
+front of it the number of steps if there is a step axis. So both follow from the shape of the chunk alone, and
+the voxels of a chunk have the same order in all shapes.
 """
 
 import math
@@ -16,21 +18,50 @@ from nvc_jax.core.shapes import Shape, Shape3, check_shape
 
 N_SPATIAL = 3
 """Spatial axes of a chunk, at most."""
+MOST_LONG_SIDES = N_SPATIAL + 1
+"""Sides of a chunk that are longer than 1, at most."""
+
+
+def _long_axes(chunk: Sequence[int]) -> list[int]:
+    """List the axes along which a chunk is longer than 1.
+
+    Raises:
+        ValueError: there are more than four.
+    """
+    axes = [axis for axis, side in enumerate(chunk) if side > 1]
+    if len(axes) > MOST_LONG_SIDES:
+        raise ValueError(
+            f"a chunk of shape {tuple(chunk)} has {len(axes)} sides longer than 1; it must have at most "
+            f"{MOST_LONG_SIDES}: make the sides along channel and the like 1"
+        )
+    return axes
 
 
 def spatial_axes(chunk: Sequence[int]) -> list[int]:
     """List the spatial axes of a chunk.
 
     Raises:
-        ValueError: there are more than three.
+        ValueError: the chunk has more than four sides longer than 1.
     """
-    axes = [axis for axis, side in enumerate(chunk) if side > 1]
-    if len(axes) > N_SPATIAL:
-        raise ValueError(
-            f"a chunk of shape {tuple(chunk)} has {len(axes)} sides longer than 1; it must have at most "
-            f"{N_SPATIAL}: make the sides along time, channel and the like 1"
-        )
-    return axes
+    return _long_axes(chunk)[-N_SPATIAL:]
+
+
+def count_steps(shape: Sequence[int], chunk: Sequence[int]) -> int:
+    """Count the steps of an array, or of a part of it, along the step axis of its chunks; 1 without one."""
+    axes = _long_axes(chunk)
+    return shape[axes[0]] if len(axes) > N_SPATIAL else 1
+
+
+def coded_shape(shape: Sequence[int], chunk: Sequence[int]) -> Shape:
+    """Return the sides of a chunk, or of a part of it, as codecs take its values.
+
+    Args:
+        shape: of the chunk or its part.
+        chunk: of a whole chunk, which tells whether there is a step axis.
+    """
+    has_steps = count_steps(chunk, chunk) > 1
+    steps = (count_steps(shape, chunk),) if has_steps else ()
+    return (*steps, *spatial_shape(shape, chunk))
 
 
 def spatial_shape(shape: Sequence[int], chunk: Sequence[int]) -> Shape3:
@@ -81,10 +112,10 @@ def piece_shape(shape: Sequence[int], chunk: Sequence[int], spatial: Sequence[in
     Args:
         shape: of the array.
         chunk: of its chunks.
-        spatial: sides of a piece; those along axes that are not spatial do not count.
-        n_voxels: of a piece at most, unless one step has more.
+        spatial: sides of a piece; those along axes along which chunks are one step do not count.
+        n_voxels: of a piece at most, unless one step, or the steps of one chunk, have more.
     """
-    axes = spatial_axes(chunk)
+    axes = _long_axes(chunk)
     piece = [side if axis in axes else 1 for axis, side in enumerate(spatial)]
     room = n_voxels // math.prod(min(pair) for pair in zip(piece, shape, strict=True))
     for axis in reversed(range(len(shape))):

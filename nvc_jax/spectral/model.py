@@ -7,7 +7,7 @@ import numpy as np
 import tensorstore as ts
 from jax.typing import ArrayLike
 
-from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.step_codec import make_payload_codec
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
 from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_dtype
@@ -15,7 +15,7 @@ from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape
-from nvc_jax.core.spatial_axes import padded_shape, spatial_shape
+from nvc_jax.core.spatial_axes import count_steps, padded_shape, spatial_shape
 from nvc_jax.spectral import decoder, encoder
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP, EncodedStream
@@ -39,6 +39,7 @@ class SpectralModel(Model[SpectralConfig]):
     )
     default_target: ClassVar[QualityTarget] = {"relative_error": DEFAULT_RELATIVE_ERROR}
     step_limits = (MIN_STEP, MAX_STEP)
+    takes_steps = True
 
     def abstract_params(self) -> Params:
         """Nested dict of the parameters' shapes and dtypes: ``entropy``, and ``filter`` if there is one."""
@@ -79,7 +80,8 @@ class SpectralModel(Model[SpectralConfig]):
         self, params: Params, volume: ts.TensorStore, chunk: Shape, value_range: ValueRange
     ) -> ChunkEncoder:
         """Make an encoder of a volume's chunks."""
-        is_lone = all(side <= whole for side, whole in zip(volume.shape, chunk, strict=True))
+        is_whole = all(side <= whole for side, whole in zip(volume.shape, chunk, strict=True))
+        is_lone = is_whole and count_steps(chunk, chunk) == 1
         padded = padded_shape(spatial_shape(chunk, chunk), self.config.block_size)
         coder = SpectralTransformCoder(params, padded, is_lone=is_lone)
         return VolumeEncoder(coder, volume, chunk, value_range, padded)
@@ -88,7 +90,8 @@ class SpectralModel(Model[SpectralConfig]):
         """Make a decoder of chunks."""
         whole, dtype, value_range = chunk_format.chunk, chunk_format.dtype, chunk_format.value_range
         padded = padded_shape(whole, self.config.block_size)
-        return ChunkCodec(SpectralTransformCoder(params, padded), padded, dtype, value_range, whole)
+        coder = SpectralTransformCoder(params, padded)
+        return make_payload_codec(coder, padded, dtype, value_range, whole, chunk_format.n_steps)
 
 
 @jax.jit

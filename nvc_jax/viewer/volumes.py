@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
 from nvc_jax.compression.view import open as open_view
 from nvc_jax.container.destinations import holds_container
 from nvc_jax.container.store import open_container
@@ -145,8 +144,7 @@ def _open_container(location: Any, name: str, mode: str, cache_bytes: int) -> Vi
     levels = {"full": Level(view.store, (1,) * view.store.rank)}
     if stated.has_preview:
         preview = open_view(location, mode=mode, level="preview", cache_bytes=cache_bytes // 8)
-        scale = tuple(min(side, PREVIEW_BLOCK_SIZE) for side in stated.chunk)
-        levels["preview"] = Level(preview.store, scale)
+        levels["preview"] = Level(preview.store, stated.preview_scale)
     ((key, value),) = stated.target.items() or [("", "")]
     target = key.replace("_", " ") + ("" if value is True else f" {value:g}")
     is_lossless_integer = stated.max_error == 0 and view.store.dtype.numpy_dtype.kind in "iub"

@@ -45,8 +45,8 @@ def test_only_what_differs_from_the_common_case_is_stated() -> None:
 
 def test_the_kinds_have_the_numbers_of_the_format() -> None:
     names = "packed constant differences uniform spectral latents levels lattice ranks logarithms".split()
-    assert [kind.name.lower() for kind in PayloadKind] == names
-    assert [kind.value for kind in PayloadKind] == list(range(10))
+    assert [kind.name.lower() for kind in PayloadKind] == [*names, "steps", "predicted"]
+    assert [kind.value for kind in PayloadKind] == list(range(12))
 
 
 def with_error(max_error: float) -> bytes:
@@ -57,7 +57,7 @@ def with_error(max_error: float) -> bytes:
     ("stored", "message"),
     [
         (b"", "of 0 bytes lacks its header"),
-        (b"\x0abody", "states kind 10, which does not exist"),
+        (b"\x0cbody", "states kind 12, which does not exist"),
         (b"\x10\1\2", "cut short"),
         (b"\x10\1\x82\0\2body", "takes too many bytes"),
         (b"\x10\2\3\4body", r"states \(2, 3, 4\) voxels; a whole chunk has \(2, 3, 4\)"),

@@ -4,8 +4,9 @@ from example_chunks import exact_errors, in_dtype, smooth_values
 from tiny_model.transform_coder import BlockMeanCoder
 
 from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.coded_body import TransformedChunk
 from nvc_jax.chunks.preview import block_means
-from nvc_jax.chunks.transform_body import TransformBodyCodec, TransformedChunk
+from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import CODED_DTYPES
 

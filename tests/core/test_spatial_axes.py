@@ -3,6 +3,8 @@ import pytest
 import tensorstore as ts
 
 from nvc_jax.core.spatial_axes import (
+    coded_shape,
+    count_steps,
     neighbour_index,
     padded_shape,
     piece_shape,
@@ -33,9 +35,24 @@ def test_the_shape_of_a_chunk_tells_its_spatial_axes(
     assert padded_shape(spatial_shape(chunk, chunk), 8) == padded
 
 
-def test_four_sides_above_1_are_too_many() -> None:
-    with pytest.raises(ValueError, match=r"\(8, 8, 8, 8\) has 4 sides longer than 1; it must have at most 3"):
-        spatial_axes((8, 8, 8, 8))
+def test_five_sides_above_1_are_too_many() -> None:
+    rule = r"\(8, 8, 8, 8, 8\) has 5 sides longer than 1; it must have at most 4"
+    with pytest.raises(ValueError, match=rule):
+        spatial_axes((8, 8, 8, 8, 8))
+
+
+def test_of_four_long_sides_the_first_is_the_step_axis() -> None:
+    for chunk in ((5, 8, 16, 24), (1, 5, 8, 16, 24), (5, 1, 8, 16, 24), (5, 8, 16, 24, 1)):
+        valid = tuple(min(side, 7) for side in chunk)
+        assert spatial_axes(chunk) == [axis for axis, side in enumerate(chunk) if side > 5]
+        assert spatial_shape(chunk, chunk) == (8, 16, 24)
+        assert (count_steps(chunk, chunk), count_steps(valid, chunk)) == (5, 5)
+        assert coded_shape(chunk, chunk) == (5, 8, 16, 24)
+        assert coded_shape(valid, chunk) == (5, 7, 7, 7)
+    last = (1, 8, 16, 24)
+    assert coded_shape(last, (5, 8, 16, 24)) == (1, 8, 16, 24)
+    assert coded_shape(last, last) == (8, 16, 24)
+    assert count_steps(last, last) == 1
 
 
 def test_a_chunk_lies_in_the_volume_of_its_step() -> None:
@@ -61,4 +78,5 @@ def test_pieces_hold_several_steps_where_these_are_small() -> None:
     assert piece_shape((50, 40, 40), (8, 8, 8), (64, 64, 64), 1000) == (64, 64, 64)
     assert piece_shape((100, 10, 10, 10), (1, 8, 8, 8), (1, 16, 16, 16), 5000) == (5, 16, 16, 16)
     assert piece_shape((7, 5, 10, 10), (1, 1, 8, 8), (1, 1, 16, 16), 2000) == (4, 5, 16, 16)
+    assert piece_shape((100, 10, 10, 10), (4, 8, 8, 8), (4, 16, 16, 16), 50000) == (4, 16, 16, 16)
     assert piece_shape((7, 100, 100), (1, 8, 8), (1, 128, 128), 1000) == (1, 128, 128)

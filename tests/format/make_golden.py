@@ -50,6 +50,9 @@ SMALL_MODELS = {
 OF_ONE_DTYPE: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "plane": ("float32", {"max_error": 0.5}, (16, 24)),
     "series": ("uint8", {"psnr": 42.0}, (1, 8, 16, 24)),
+    "steps": ("float32", {"psnr": 36.0}, (3, 16, 16, 24)),
+    "bounded-steps": ("float32", {"max_error": 12.0}, (3, 16, 16, 24)),
+    "integer-steps": ("uint8", {"psnr": 36.0}, (3, 16, 16, 24)),
     "colours": ("int16", {"lossless": True}, (16, 24, 1)),
     "contexts": ("float32", {"psnr": 42.0}, CHUNK),
     "fine-contexts": ("uint8", {"max_error": 1.5}, CHUNK),
@@ -58,8 +61,9 @@ OF_ONE_DTYPE: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "long-filter": ("int64", {"psnr": 38.0}, CHUNK),
     "bounded-filter": ("uint8", {"max_error": 1.5}, CHUNK),
 }
-"""Dtypes, targets and chunks of further containers: of arrays with another number of axes, or with channels,
-of models with contexts, of integers alone or of headers as well, and of one with a filter."""
+"""Dtypes, targets and chunks of further containers: of arrays with another number of axes, with channels or
+with several steps in a chunk, of models with contexts, of integers alone or of headers as well, and of one
+with a filter."""
 
 
 def targets_of(dtype: str) -> dict[str, dict[str, Any]]:
@@ -96,6 +100,7 @@ def original(dtype: str, name: str = "") -> np.ndarray:
         arrays = {
             "plane": volume[2],
             "series": np.stack([volume[:9], volume[9:18]]),
+            **dict.fromkeys(("steps", "bounded-steps", "integer-steps"), _moving(volume)),
             "colours": volume[10:13].transpose(1, 2, 0),
         }
         return np.ascontiguousarray(arrays.get(name, volume))
@@ -112,6 +117,11 @@ def original(dtype: str, name: str = "") -> np.ndarray:
         volume[7, 7, 7:9] = [np.inf, -np.inf]
         volume[18:, 10:] = -3e4
     return volume
+
+
+def _moving(volume: np.ndarray) -> np.ndarray:
+    """Series of five steps in which a volume moves."""
+    return np.stack([volume[:17, :, number : number + 29] for number in range(5)])
 
 
 def main() -> None:

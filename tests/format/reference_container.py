@@ -97,8 +97,14 @@ def open_chunk(stored: bytes, metadata: Metadata, index: Shape) -> bytes:
 def spatial_shape(sides: Shape, chunk_shape: Shape) -> Shape:
     """Return the spatial shape of a part of a chunk (4.5)."""
     spatial = [side for side, whole in zip(sides, chunk_shape, strict=True) if whole > 1]
-    require(len(spatial) <= 3, "a chunk has too many axes")
-    return (*[1] * (3 - len(spatial)), *spatial)
+    require(len(spatial) <= 4, "a chunk has too many axes")
+    return (*[1] * (3 - len(spatial)), *spatial[-3:])
+
+
+def count_steps(sides: Shape, chunk_shape: Shape) -> int:
+    """Return the steps of a part of a chunk along the step axis; 1 without one (4.5)."""
+    long = [side for side, whole in zip(sides, chunk_shape, strict=True) if whole > 1]
+    return long[0] if len(long) == 4 else 1
 
 
 def crc32c(data: bytes) -> int:

@@ -29,8 +29,10 @@ from reference_labels import decode_labels
 from reference_lattice import decode_lattice, decode_lattice_body
 from reference_logarithms import parse_logarithms, to_values
 from reference_spectral import WIDE_DTYPES, decode_spectral
+from reference_steps import WEIGHTS_BYTES, predict, take_weights
 
 PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS, LEVELS, LATTICE, RANKS, LOGARITHMS = range(10)
+STEPS, PREDICTED = 10, 11
 """Kinds of payloads."""
 BLOCK_SIZE = 8
 """Block size of spectral models."""
@@ -53,7 +55,7 @@ def parse_payload(payload: bytes, whole_shape: Shape) -> Payload:
     """Take a payload, without its checksum, apart."""
     require(len(payload) > 0, "a payload is empty")
     kind, flags, start = payload[0] & 15, payload[0] >> 4, 1
-    require(kind <= LOGARITHMS, "a payload states an unknown kind")
+    require(kind <= PREDICTED, "a payload states an unknown kind")
     valid_shape, max_error, lengths = tuple(whole_shape), 0.0, []
     if flags & 1:
         sides, start = take_varints(payload, 3, start)
@@ -85,6 +87,7 @@ def decode(
     dtype: np.dtype,
     params: Any,
     configuration: dict[str, Any] | None = None,
+    n_steps: int = 1,
 ) -> np.ndarray:
     """Decode the payload of a chunk.
 
@@ -94,22 +97,29 @@ def decode(
         dtype: data type of the container.
         params: of the spectral model, nested dicts of arrays.
         configuration: of the codec `nvc`; None for a payload without a container, whose values have no range.
+        n_steps: steps of whole chunks; 1 for chunks without a step axis.
 
     Returns:
-        The chunk's values that lie in the volume.
+        The chunk's values that lie in the volume, in front of z, y and x an axis of steps if there is one.
     """
     if dtype == np.bool_:
-        values = decode(payload, whole_shape, np.dtype(np.uint8), params, configuration)
+        values = decode(payload, whole_shape, np.dtype(np.uint8), params, configuration, n_steps)
         require(values.max() <= 1, "a value of bool is not 0 or 1")
         return values.astype(np.bool_)
     parts = parse_payload(payload, whole_shape)
     padded_shape = tuple(BLOCK_SIZE if side == 1 else side for side in whole_shape)
-    values = keep_rules(decode_body(parts, padded_shape, dtype, params), configuration or {})
-    return put_special_values(values, parts.special_values, padded_shape)
+    steps, before, decoded = [parts] if n_steps == 1 else split_steps(parts, n_steps), None, []
+    for step in steps:
+        before = decode_body(step, padded_shape, dtype, params, before)
+        values = keep_rules(before.copy(), configuration or {})
+        decoded.append(put_special_values(values, step.special_values, padded_shape))
+    return decoded[0] if n_steps == 1 else np.stack(decoded)
 
 
-def decode_body(parts: Payload, padded_shape: Shape, dtype: np.dtype, params: Any) -> np.ndarray:
-    """Decode the body, and apply the correction."""
+def decode_body(
+    parts: Payload, padded_shape: Shape, dtype: np.dtype, params: Any, before: np.ndarray | None = None
+) -> np.ndarray:
+    """Decode the body, perhaps predicted from that of the step before, and apply the correction."""
     body, valid_shape = parts.body, parts.valid_shape
     if parts.kind == PACKED:
         return decode_packed(body, dtype, valid_shape)
@@ -127,7 +137,10 @@ def decode_body(parts: Payload, padded_shape: Shape, dtype: np.dtype, params: An
         return decode_ranks(body, dtype, valid_shape, padded_shape)
     if parts.kind == LOGARITHMS:
         return decode_logarithms(body, dtype, valid_shape, padded_shape, params)
-    require(parts.kind == SPECTRAL, "a payload of a spectral model holds latents")
+    if parts.kind == PREDICTED:
+        require(before is not None, "there is no step to predict from")
+        return decode_predicted(parts, padded_shape, dtype, params, before)
+    require(parts.kind == SPECTRAL, "a payload of a spectral model holds latents, or steps where it cannot")
     if dtype in LONG_DTYPES:
         low, high = np.frombuffer(body, dtype.newbyteorder("<"), 2).tolist()
         require(low < high < low + 2**53, "a range is not ordered, or too wide")
@@ -140,6 +153,20 @@ def decode_body(parts: Payload, padded_shape: Shape, dtype: np.dtype, params: An
 def decode_transformed(parts: Payload, padded_shape: Shape, dtype: np.dtype, params: Any) -> np.ndarray:
     """Decode a spectral body, correct and round it (8, 14)."""
     unrounded = decode_spectral(parts.body, dtype, parts.valid_shape, padded_shape, params)
+    if parts.correction:
+        return apply_correction(unrounded, parts.correction, dtype)
+    return round_to(unrounded, dtype)
+
+
+def decode_predicted(
+    parts: Payload, padded_shape: Shape, dtype: np.dtype, params: Any, before: np.ndarray
+) -> np.ndarray:
+    """Decode a predicted body, correct and round it (8, 14.13)."""
+    require(dtype not in WIDE_DTYPES, "a predicted step has a data type that it cannot have")
+    predicted = predict(before, take_weights(parts.body), padded_shape)
+    body, float32 = parts.body[WEIGHTS_BYTES:], np.dtype(np.float32)
+    difference = decode_spectral(body, float32, parts.valid_shape, padded_shape, params)
+    unrounded = round_to(predicted + difference, float32)
     if parts.correction:
         return apply_correction(unrounded, parts.correction, dtype)
     return round_to(unrounded, dtype)
@@ -305,7 +332,29 @@ def decode_logarithms(
     """Decode signs and logarithms of magnitudes (13.9)."""
     logarithms = parse_logarithms(body, valid_shape, padded_shape)
     parts = parse_payload(logarithms.integers, valid_shape)
-    require(parts.kind not in (LATENTS, LOGARITHMS), "logarithms are of a kind that they cannot be")
+    require(
+        parts.kind not in (LATENTS, LOGARITHMS, STEPS, PREDICTED),
+        "logarithms are of a kind that they cannot be",
+    )
     require(parts.valid_shape == valid_shape, "logarithms are of another shape")
     require(not parts.special_values, "logarithms have special values")
     return to_values(logarithms, decode_body(parts, padded_shape, logarithms.dtype, params), dtype)
+
+
+def split_steps(parts: Payload, n_steps: int) -> list[Payload]:
+    """Take a payload of steps apart (13.10)."""
+    require(parts.kind == STEPS, "a chunk with a step axis is not of kind 10")
+    require(not parts.special_values and not parts.correction, "steps have sections of their own")
+    (n,), start = take_varints(parts.body, 1)
+    require(1 <= n <= n_steps, "there are too many steps, or none")
+    lengths, start = take_varints(parts.body, n, start)
+    require(start + sum(lengths) == len(parts.body), "the payloads of steps have other lengths")
+    steps = []
+    for length in lengths:
+        step = parse_payload(parts.body[start : start + length], parts.valid_shape)
+        require(step.kind not in (LATENTS, STEPS), "a step is of a kind that it cannot be")
+        require(step.valid_shape == parts.valid_shape, "a step is of another shape")
+        steps.append(step)
+        start += length
+    require(steps[0].kind != PREDICTED, "the first step is predicted")
+    return steps

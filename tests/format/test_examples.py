@@ -12,6 +12,7 @@ from reference_common import take_varints
 from reference_container import crc32c, open_chunk, read_metadata
 from reference_decoder import decode, parse_payload
 from reference_integers import decode_coded_integers
+from reference_steps import predict
 from reference_streams import (
     EXPECTED,
     MAX_SUM,
@@ -125,6 +126,11 @@ def check_values() -> Iterator[str]:
         yield f"| norm of {name} | {numbers(norms(axis)[: axis.valid])} |"
         for row in (0, 7, 12):
             yield f"| A of {name}, row {row} | {numbers(axis_matrix(axis)[row, : axis.valid])} |"
+    before = np.zeros((8, 8, 8))
+    before[0, 2, 3] = 512
+    for weights in ([0, 63, 0, 0], [0, 0, 63, 0], [0, 0, 0, 63], [20, 24, 12, 8]):
+        row = predict(before[:7], weights, before.shape)[1, 2]
+        yield f"| {', '.join(map(str, weights))} | {numbers(row)} |"
 
 
 AXES = {

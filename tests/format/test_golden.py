@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from make_golden import GOLDEN, model_of, original, targets_of
-from reference_container import Metadata, open_chunk, read_metadata, spatial_shape
+from reference_container import Metadata, count_steps, open_chunk, read_metadata, spatial_shape
 from reference_decoder import decode
 from reference_model import read_model
 from reference_spectral import decode_spectral, decoding_reserve, parse_spectral_header
@@ -106,8 +106,9 @@ def test_a_decoder_from_the_specification_agrees(name: str) -> None:
         )
         payload = open_chunk(path.read_bytes(), metadata, index)
         rules = metadata.configuration
-        values = decode(payload, whole_shape, metadata.dtype, PARAMS[model_of(name)], rules)
-        assert values.shape == spatial_shape(decoded[region].shape, metadata.chunk_shape)
+        n_steps = count_steps(metadata.chunk_shape, metadata.chunk_shape)
+        values = decode(payload, whole_shape, metadata.dtype, PARAMS[model_of(name)], rules, n_steps)
+        assert values.shape[-3:] == spatial_shape(decoded[region].shape, metadata.chunk_shape)
         decoded[region] = values.reshape(decoded[region].shape)
     check(name, decoded, metadata)
 

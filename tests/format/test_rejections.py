@@ -19,6 +19,7 @@ from reference_decoder import decode
 import nvc_jax
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import Payload, parse_payload
+from nvc_jax.chunks.step_codec import make_payload_codec
 from nvc_jax.entropy.label_volumes import encode_labels
 from nvc_jax.entropy.lorenzo import encode_integers
 from nvc_jax.entropy.sparse_integers import encode_sparse
@@ -68,7 +69,9 @@ def payload_of(kind: int, body: bytes, special_values: bytes = b"", correction: 
     ("payload", "fault"),
     [
         (b"", "0 bytes"),
-        (b"\x0a", "kind 10"),
+        (b"\x0a", "kind steps"),  # where chunks have no step axis
+        (b"\x0b", "kind predicted"),
+        (b"\x0c", "kind 12"),
         (b"\x0f", "kind 15"),
         (b"\x05", "kind latents"),  # kind of a block autoencoder
         (b"\x11\2\2", "cut short"),  # valid shape
@@ -399,3 +402,70 @@ def test_label_255_is_another_value_even_if_the_table_has_255_patterns() -> None
     section = b"\xff\1\0\1" + np.arange(1000, 1255, dtype="<f4").tobytes() + np.float32(7).tobytes()
     decoded = accept(payload_of(1, bytes(4), section + labels))
     assert decoded.ravel().tolist() == [0, 1000, 1253, 7, 0, 0, 0, 0]
+
+
+STEPS_CHUNK = (16, 16, 24)
+"""Whole shape of the steps of the golden container of steps."""
+
+
+def steps_of(*steps: bytes) -> bytes:
+    """Make a payload of steps of payloads."""
+    body = bytes([len(steps)]) + b"".join(map(_varint, map(len, steps))) + b"".join(steps)
+    return Payload(10, STEPS_CHUNK, 0.0, body).to_bytes(STEPS_CHUNK)
+
+
+def _varint(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + _varint(number >> 7)
+
+
+GOLDEN_STEPS = make_payload_codec(
+    SpectralTransformCoder(PARAMS, STEPS_CHUNK), STEPS_CHUNK, FLOAT32, None, STEPS_CHUNK, 3
+).parse((GOLDEN / "1-float32-steps.zarr/c/0/0/0/0").read_bytes()[:-4])
+FIRST_STEP, PREDICTED_STEP = (step.to_bytes(STEPS_CHUNK) for step in GOLDEN_STEPS[:2])
+
+
+def with_body(body: bytes) -> bytes:
+    """Make a predicted step of another body."""
+    return GOLDEN_STEPS[1]._replace(body=body).to_bytes(STEPS_CHUNK)
+
+
+@pytest.mark.parametrize(
+    ("payload", "fault"),
+    [
+        (FIRST_STEP, "several steps is of kind spectral"),
+        (b"\x0a", "cut short"),
+        (b"\x0a\0", "states 0 steps"),
+        (steps_of(*[FIRST_STEP] * 4), "states 4 steps; a whole chunk has 3"),
+        (b"\x0a\x01\x7fab", "steps of 127 bytes are stated, and 2 are there"),
+        (b"\x0a\x01\x01ab", "steps of 1 bytes are stated, and 2 are there"),
+        (b"\x4a\1a\x01\x01a", "special values or a correction"),
+        (b"\x8a\1a\x01\x01a", "special values or a correction"),
+        (steps_of(b""), "0 bytes lacks its header"),
+        (steps_of(b"\x05ab"), "kind latents"),
+        (steps_of(steps_of(FIRST_STEP)), "kind steps"),
+        (steps_of(b"\x11\1\1\1" + bytes(4)), "has (1, 1, 1)"),
+        (steps_of(PREDICTED_STEP, FIRST_STEP), "the first step of a chunk is predicted"),
+        (steps_of(FIRST_STEP, with_body(b"\0\0")), "3 bytes, not 2"),
+        (steps_of(FIRST_STEP, with_body(b"\xff\xff\xff" + GOLDEN_STEPS[1].body[3:])), "a sum above 64"),
+        (steps_of(FIRST_STEP, with_body(GOLDEN_STEPS[1].body[:3])), "lacks its header"),
+    ],
+)
+def test_wrong_steps_are_rejected(payload: bytes, fault: str) -> None:
+    reject_steps(payload, fault, FLOAT32)
+
+
+def test_steps_of_wide_dtypes_are_not_predicted() -> None:
+    constant = Payload(1, STEPS_CHUNK, 0.0, bytes(8)).to_bytes(STEPS_CHUNK)
+    for dtype in ("int64", "uint64", "float64"):
+        fault = f"a step of {dtype} is predicted"
+        reject_steps(steps_of(constant, PREDICTED_STEP), fault, np.dtype(dtype))
+
+
+def reject_steps(payload: bytes, fault: str, dtype: np.dtype) -> None:
+    """Check that both decoders reject the payload of a chunk of three steps."""
+    with pytest.raises(FormatError):
+        decode(payload, STEPS_CHUNK, dtype, PARAMS, None, 3)
+    coder = SpectralTransformCoder(PARAMS, STEPS_CHUNK)
+    codec = make_payload_codec(coder, STEPS_CHUNK, dtype, None, STEPS_CHUNK, 3)
+    with pytest.raises(ValueError, match=re.escape(fault)):
+        codec.decode(payload)

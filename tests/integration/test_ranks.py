@@ -103,17 +103,19 @@ def test_targets_are_those_of_the_whole_array(target: dict[str, Any], tmp_path: 
     nvc_jax.verify(volume, tmp_path / "v.zarr")
 
 
-def test_chunks_may_be_chosen_along_any_three_axes(tmp_path: Path) -> None:
+def test_chunks_may_be_chosen_along_any_axes(tmp_path: Path) -> None:
     volume = smooth((3, 2, 10, 12))
-    for number, chunks in enumerate([(8, 1, 8, 8), (1, 1, 8, 8), (8, 8, 8, 1), (1, 1, 1, 8)]):
+    for number, chunks in enumerate([(8, 1, 8, 8), (1, 1, 8, 8), (8, 8, 8, 1), (1, 1, 1, 8), (2, 8, 8, 8)]):
         path = tmp_path / f"{number}.zarr"
         nvc_jax.compress(volume, path, lossless=True, chunks=chunks)
         np.testing.assert_array_equal(nvc_jax.open(path).read().result(), volume)
         assert nvc_jax.info(path)["chunk"] == list(chunks)
     with pytest.raises(ValueError, match="must be 4 positive multiples of the model's block size"):
         nvc_jax.compress(volume, tmp_path / "w.zarr", lossless=True, chunks=(8, 2, 1, 8))
-    with pytest.raises(ValueError, match="at most 3 sides above 1; make those of other axes 1"):
-        nvc_jax.compress(volume, tmp_path / "w.zarr", lossless=True, chunks=(8, 8, 8, 8))
+    with pytest.raises(ValueError, match="at most 4 sides above 1; make those of other axes 1"):
+        nvc_jax.compress(volume[None], tmp_path / "w.zarr", lossless=True, chunks=(8, 8, 8, 8, 8))
+    with pytest.raises(ValueError, match=r"`chunks` .* at most 3 sides above 1 with this model.* axis 0 1"):
+        nvc_jax.compress(volume, tmp_path / "w.zarr", model="zero-margin", chunks=(2, 8, 8, 8))
 
 
 @pytest.mark.parametrize("shards", [None, (2, 16, 16, 24)])
