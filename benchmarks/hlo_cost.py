@@ -17,8 +17,8 @@ _PARTIAL_READS = {"dynamic-slice", "gather", "slice"}
 _PARTIAL_KERNELS = {"_transform_column"}
 """Kernels of Pallas that read as much of their first operand, a volume, as their first result holds."""
 _SPLIT_KERNELS = {"_multiply_plane", "_choose", "_quantize_group", "_push_group"}
-"""Kernels of Pallas that keep numbers in two bytes, and what does not fit in an array of four bytes of the same
-shape beside them: first coefficients, and very large numbers. Next to nothing of it is read or written."""
+"""Kernels of Pallas that keep numbers in two bytes, and those that do not fit in an array of four bytes of
+the same shape: first coefficients and very large ones. Next to nothing of it is read or written."""
 _RARELY_TOUCHED = {"f32": "s16", "s32": "s16"}
 """Dtypes of such arrays, and those of the arrays of two bytes."""
 _SAME_BYTES = {"bitcast", "reshape", "copy"}
