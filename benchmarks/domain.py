@@ -3,7 +3,8 @@
 Bits, ratios and PSNRs as in ``rate_distortion.py``; splits ``series-train`` and ``series-test`` of the index.
 The model is fitted with its post-filter, and measured without and with it. The bytes of the fitted model,
 which every container holds, are stated apart. Later volumes are stored one by one, and then all together in
-one container of four axes, which has one ``zarr.json`` for all.
+one container of four axes, which has one ``zarr.json`` for all: each in chunks of its own, and in chunks of
+all of them, where a step may be predicted from the one before it.
 
     pip install ".[bench]"
     python benchmarks/domain.py VOLUMES     # a directory with INDEX.csv
@@ -19,6 +20,8 @@ from common import geometric_mean, table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, Point, library_points, mean_ratio, nvc_points
 
 import nvc_jax
+from nvc_jax.compression.layout import default_chunk
+from nvc_jax.core.shapes import check_shape
 from nvc_jax.models.embedded import embed_model
 from nvc_jax.models.registry import named_configs
 from nvc_jax.spectral.config import SpectralConfig
@@ -47,6 +50,7 @@ def main() -> None:
     results: dict[str, dict[str, dict[str, float]]] = {}
     fewer: dict[str, dict[str, dict[str, float]]] = {}
     together: dict[str, dict[str, float]] = {}
+    in_steps: dict[str, dict[str, float]] = {}
     model_bytes: dict[str, dict[str, int]] = {}
     for series in SERIES:
         train, test = (
@@ -62,7 +66,14 @@ def main() -> None:
             label: len(json.dumps(embed_model(codec.config, codec.params))) for label, codec in codecs.items()
         }
         of_codecs = {"nvc-1": general, **codecs}
-        together[series] = _fewer_bits(_all_points(of_codecs, np.stack(list(test.values()))))
+        stacked = np.stack(list(test.values()))
+        points = _all_points(of_codecs, stacked)
+        together[series] = _fewer_bits(points)
+        of_steps = {label: _points_of_steps(codec, stacked) for label, codec in of_codecs.items()}
+        in_steps[series] = {
+            label: mean_ratio(points["nvc-1"], of_label, PSNR_GRID) for label, of_label in of_steps.items()
+        }
+        print(series, together[series], in_steps[series], flush=True)
         for name, volume in test.items():
             sperr = library_points(volume, ("SPERR",))["SPERR"]
             points = _all_points(of_codecs, volume)
@@ -82,6 +93,7 @@ def main() -> None:
             "geometric_mean_ratio": means,
             "geometric_mean_nvc_1_over_fitted": gains,
             "nvc_1_over_fitted_in_one_container": together,
+            "nvc_1_over_chunks_of_several_steps": in_steps,
             "ratio": results,
             "nvc_1_over_fitted": fewer,
             "model_bytes": model_bytes,
@@ -92,6 +104,12 @@ def main() -> None:
 def _all_points(codecs: dict[str, nvc_jax.Codec], volume: np.ndarray) -> dict[str, list[Point]]:
     """Measure all codecs, by label."""
     return {label: nvc_points(codec, volume) for label, codec in codecs.items()}
+
+
+def _points_of_steps(codec: nvc_jax.Codec, stacked: np.ndarray) -> list[Point]:
+    """Measure a container whose chunks hold all steps of a series."""
+    shape = check_shape(stacked.shape[1:])
+    return nvc_points(codec, stacked, (len(stacked), *default_chunk(shape, codec.config.block_size)))
 
 
 def _fewer_bits(points: dict[str, list[Point]]) -> dict[str, float]:

@@ -105,15 +105,17 @@ def measure_points(
     return points
 
 
-def nvc_points(codec: nvc_jax.Codec, volume: np.ndarray) -> list[Point]:
-    """Measure containers of a volume in its own dtype, with all that is stored."""
+def nvc_points(
+    codec: nvc_jax.Codec, volume: np.ndarray, chunks: tuple[int, ...] | None = None
+) -> list[Point]:
+    """Measure containers of a volume in its own dtype, with all that is stored; of chunks of some shape."""
     width = float(volume.max()) - float(volume.min())
     with tempfile.TemporaryDirectory() as directory:
         store = Path(directory) / "volume.zarr"
         return measure_points(
             volume,
             STEPS,
-            lambda step: nvc_jax.compress(volume, store, model=codec, step=step),
+            lambda step: nvc_jax.compress(volume, store, model=codec, step=step, chunks=chunks),
             lambda *_: nvc_jax.open(store).read().result(),
             lambda _: _bytes_without_model(store),
             width,

@@ -155,10 +155,15 @@ def test_another_measurement_changes_the_quotes() -> None:
         "geometric_mean_ratio": {"new": {"nvc-1": 1.5, "fitted to the series": 0.996, "with a filter": 1.75}},
         "geometric_mean_nvc_1_over_fitted": {"new": {"fitted to the series": 0.664, "with a filter": 1.2}},
         "nvc_1_over_fitted_in_one_container": {"new": {"fitted to the series": 0.7, "with a filter": 1.3}},
+        "nvc_1_over_chunks_of_several_steps": {
+            "new": {"nvc-1": 1.1, "fitted to the series": 1.2, "with a filter": 1.4}
+        },
         "model_bytes": {"new": {"fitted to the series": 41_500, "with a filter": 70_000}},
     }
     new = tables.rewrite("<!-- table: domain -->\n<!-- end -->", lambda _: measured)
-    assert "| new | 1.50 | 1.00 | 1.75 | 0.66 and 1.20 | 0.70 and 1.30 | 42 and 70 |" in new
+    assert (
+        "| new | 1.50 | 1.00 | 1.75 | 0.66 and 1.20 | 0.70 and 1.30 | 1.10, 1.20, 1.40 | 42 and 70 |" in new
+    )
 
 
 @pytest.mark.parametrize("text", ["<!-- table: domain -->\n", "<!-- table: nothing -->\n<!-- end -->"])
