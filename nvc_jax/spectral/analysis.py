@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.entropy.interleaving import lanes_for
 from nvc_jax.spectral import quantization, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane
@@ -36,6 +36,39 @@ def decide_shape(
     """Choose the shape of the transform of a volume; arguments as of ``analyze`` and ``choose_shape``."""
     single_step = step / steps_of_single_quantizer(any_profile(profiles))
     return choose_shape(centered, single_step, valid_shape, options, original, block_sums)
+
+
+class ShapedVolume(NamedTuple):
+    """A volume of which the shape of the transform is decided.
+
+    Attributes:
+        centered: float32 (z, y, x), from ``center_volume``.
+        step: float32, of the quantiser, relative to the range.
+        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
+        boundaries: int32, boundaries at which the volume meets other chunks.
+        transform: shape of the transform.
+        original: from which ``centered`` was made: see ``separable.forward_with_energies``.
+    """
+
+    centered: jax.Array
+    step: jax.Array
+    valid_shape: jax.Array
+    boundaries: jax.Array
+    transform: TransformShape
+    original: Original | None = None
+
+    @property
+    def shape(self) -> Shape3:
+        """Voxels along z, y, x, in whole blocks."""
+        return check_shape(self.centered.shape)
+
+    def layout(self) -> BlockLayout:
+        """Lay out the blocks."""
+        return block_layout.make_layout(grid_shape(self.shape, BLOCK_SIZE), self.valid_shape)
+
+    def make_axes(self) -> list[separable.AxisTransform]:
+        """Make the transforms of all axes."""
+        return separable.make_axis_transforms(self.shape, self.valid_shape, self.transform, self.boundaries)
 
 
 class Analysis(NamedTuple):
@@ -75,40 +108,27 @@ class Analysis(NamedTuple):
 
 def analyze(
     profiles: Profiles,
-    centered: jax.Array,
-    step: jax.Array,
-    valid_shape: jax.Array,
-    boundaries: jax.Array,
-    transform: TransformShape,
+    volume: ShapedVolume,
     options: EncoderOptions = DEFAULT_OPTIONS,
-    original: Original | None = None,
     prepared: DecisionTables | None = None,
 ) -> Analysis:
     """Make all other decisions of the encoder: everything but the entropy coding.
 
     Args:
         profiles: of the model.
-        centered: float32 (z, y, x), from ``center_volume``.
-        step: float32, of the quantiser, relative to the range.
-        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
-        boundaries: int32, boundaries at which the volume meets other chunks.
-        transform: shape of the transform.
+        volume: the volume.
         options: choices that the encoder may make.
-        original: from which ``centered`` was made: see ``separable.forward_with_energies``.
         prepared: tables of all profiles, if they have been prepared for the options.
 
     Raises:
         ValueError: the options do not suit the model.
     """
-    grid = grid_shape(check_shape(centered.shape), BLOCK_SIZE)
-    layout = block_layout.make_layout(grid, valid_shape)
+    layout, axes = volume.layout(), volume.make_axes()
     single_steps = steps_of_single_quantizer(any_profile(profiles))
 
     # Transform: coefficients in steps.
-    shape = check_shape(centered.shape)
-    axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
     values, energies = separable.forward_with_energies(
-        centered, axes, energy_rule(single_steps), original, scale=1 / step
+        volume.centered, axes, energy_rule(single_steps), volume.original, scale=1 / volume.step
     )
 
     # Profile and classes, by the integers of a single quantiser, whose steps are smaller.
@@ -119,12 +139,12 @@ def analyze(
     classes, estimated_bits = decide_classes(*of_model, layout, values, options, single_steps)
 
     # First coefficients apart from all others.
-    differences, predictor = predict_first(values, layout.inside, grid, axes)
+    differences, predictor = predict_first(values, layout.inside, grid_shape(volume.shape, BLOCK_SIZE), axes)
     scan = scan_order.make_scan_order(model, layout)
     quantized = quantization.quantize(model, tables, scan, layout, values, classes, options)
     points = quantization.find_points(scan, layout, quantized)
     symbols = BlockSymbols(points, differences.reshape(-1), classes)
     return Analysis(
         *(model, values, symbols, quantized, layout, scan),
-        *(estimated_bits, transform, predictor, profile),
+        *(estimated_bits, volume.transform, predictor, profile),
     )

@@ -14,14 +14,13 @@ from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import group_analysis
-from nvc_jax.spectral.analysis import analyze
+from nvc_jax.spectral.analysis import ShapedVolume, analyze
 from nvc_jax.spectral.bitstream import BlockSymbols, encode_quantized, encode_scanned, stream_capacity
 from nvc_jax.spectral.decision_tables import DecisionTables
 from nvc_jax.spectral.encoder_options import EncoderOptions
 from nvc_jax.spectral.profiles import Profiles, any_profile
 from nvc_jax.spectral.stream_loops import GROUP_LOOPS
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
-from nvc_jax.transform.separable import Original, TransformShape
 
 
 class EncodedBlocks(NamedTuple):
@@ -42,18 +41,13 @@ class EncodedBlocks(NamedTuple):
 
 def encode_blocks(
     profiles: Profiles,
-    centered: jax.Array,
-    step: jax.Array,
-    valid_shape: jax.Array,
-    boundaries: jax.Array,
-    transform: TransformShape,
-    original: Original,
+    volume: ShapedVolume,
     prepared: DecisionTables | None,
     *,
     options: EncoderOptions,
     clears: bool = True,
 ) -> EncodedBlocks:
-    """Encode all blocks of a volume.
+    """Encode all blocks of a volume, which has its original.
 
     Arguments are those of ``analysis.analyze``, and ``clears`` of ``bitstream.encode_quantized``.
 
@@ -63,11 +57,11 @@ def encode_blocks(
     in_turn = partial(_encode, options=options, clears=clears)
     by_groups = partial(_encode_by_groups, options=options)
     is_optimized = any_profile(profiles).n_quantizers > 1 and options.optimizes_integers
-    arguments = (profiles, centered, step, valid_shape, boundaries, transform, original, prepared)
+    arguments = (profiles, volume, prepared)
     encoded: EncodedBlocks = on_cpu(
         *(in_turn, in_turn, *arguments),
         gpu=by_groups if is_optimized else None,
-        results=_describe(centered.size // N_COEFFICIENTS),
+        results=_describe(volume.centered.size // N_COEFFICIENTS),
     )
     return encoded
 
@@ -86,20 +80,14 @@ def _describe(n_blocks: int) -> EncodedBlocks:
 
 def _encode(
     profiles: Profiles,
-    centered: jax.Array,
-    step: jax.Array,
-    valid_shape: jax.Array,
-    boundaries: jax.Array,
-    transform: TransformShape,
-    original: Original,
+    volume: ShapedVolume,
     prepared: DecisionTables | None,
     *,
     options: EncoderOptions,
     clears: bool,
 ) -> EncodedBlocks:
     """Encode blocks operation by operation, each with a form for the device."""
-    arguments = (profiles, centered, step, valid_shape, boundaries, transform, options, original, prepared)
-    analysis = analyze(*arguments)
+    analysis = analyze(profiles, volume, options, prepared)
     stream = encode_quantized(
         *(analysis.model, analysis.layout, analysis.scan),
         *(analysis.quantized, analysis.symbols, analysis.n_lanes),
@@ -108,9 +96,15 @@ def _encode(
     return EncodedBlocks(stream, analysis.symbols, analysis.predictor, analysis.profile)
 
 
-def _encode_by_groups(*arguments: Any, options: EncoderOptions) -> EncodedBlocks:
-    """Encode blocks by kernels of GPUs; arguments are those of ``_encode``."""
-    analysis = group_analysis.analyze(*arguments, options=options)
+def _encode_by_groups(
+    profiles: Profiles,
+    volume: ShapedVolume,
+    prepared: DecisionTables | None,
+    *,
+    options: EncoderOptions,
+) -> EncodedBlocks:
+    """Encode blocks by kernels of GPUs."""
+    analysis = group_analysis.analyze(profiles, volume, options, prepared)
     symbols = analysis.symbols
     stream = encode_scanned(
         *(GROUP_LOOPS, analysis.model, analysis.layout, analysis.scan),

@@ -20,7 +20,7 @@ from nvc_jax.core.platforms import hoist
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.native.unset_arrays import unset_arrays
 from nvc_jax.spectral import decoder
-from nvc_jax.spectral.analysis import decide_shape
+from nvc_jax.spectral.analysis import ShapedVolume, decide_shape
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.spectral.block_encoding import encode_blocks
 from nvc_jax.spectral.decision_tables import DecisionTables
@@ -203,8 +203,8 @@ def _prepare(
     decision = decide_shape(params["entropy"], centered, step, valid_shape, options, original, block_sums)
 
     def encode() -> tuple[EncodedStream, BlockSymbols]:
-        arguments = (centered, step, valid_shape, boundaries, decision.shape, original, prepared)
-        blocks = encode_blocks(params["entropy"], *arguments, options=options, clears=clears)
+        shaped = ShapedVolume(centered, step, valid_shape, boundaries, decision.shape, original)
+        blocks = encode_blocks(params["entropy"], shaped, prepared, options=options, clears=clears)
         encoded = EncodedStream(
             stream=blocks.stream,
             minimum=minimum,

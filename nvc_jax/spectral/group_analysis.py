@@ -4,12 +4,11 @@ The kernel that transforms the volume splits coefficients (see ``group_coefficie
 it take the parts that they need.
 """
 
-import jax
 import jax.numpy as jnp
 
-from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.core.shapes import grid_shape
 from nvc_jax.spectral import group_trellis, quantization, scan_order
-from nvc_jax.spectral.analysis import Analysis
+from nvc_jax.spectral.analysis import Analysis, ShapedVolume
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.spectral.block_sample import draw_by_energies, energy_rule
 from nvc_jax.spectral.class_choice import decide_by_groups
@@ -21,38 +20,32 @@ from nvc_jax.spectral.group_block_ends import make_end_tables
 from nvc_jax.spectral.group_coefficients import SPLIT_MEMORY, SplitCoefficients
 from nvc_jax.spectral.profile_choice import choose_reference
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles, take_profile
-from nvc_jax.transform import block_layout, group_separable, separable
+from nvc_jax.transform import group_separable
 from nvc_jax.transform.axis_transform import scaled_matrices
 from nvc_jax.transform.block_layout import BLOCK_SIZE
-from nvc_jax.transform.separable import Original, TransformShape
 
 
 def analyze(
     profiles: Profiles,
-    centered: jax.Array,
-    step: jax.Array,
-    valid_shape: jax.Array,
-    boundaries: jax.Array,
-    transform: TransformShape,
-    original: Original,
-    prepared: DecisionTables | None,
-    *,
+    volume: ShapedVolume,
     options: EncoderOptions,
+    prepared: DecisionTables | None = None,
+    *,
     interpret: bool = False,
 ) -> Analysis:
     """Make all decisions but that of the shape; arguments are those of ``analysis.analyze``.
 
-    Only for models of two quantisers, whose integers the options optimise. ``interpret`` runs the kernels by
+    Only for models of two quantisers, whose integers the options optimise, and volumes with their original.
+    ``interpret`` runs the kernels by
     ``jax.numpy``, on any device, for tests.
     """
-    shape = check_shape(centered.shape)
-    grid = grid_shape(shape, BLOCK_SIZE)
-    layout = block_layout.make_layout(grid, valid_shape)
+    original = volume.original
+    assert original is not None
+    layout, axes = volume.layout(), volume.make_axes()
     single_steps = steps_of_single_quantizer(any_profile(profiles))
 
-    axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
     rule = energy_rule(single_steps)
-    limits, matrices = (original.minimum, original.maximum), scaled_matrices(axes, 1 / step)
+    limits, matrices = (original.minimum, original.maximum), scaled_matrices(axes, 1 / volume.step)
     arguments = (SPLIT_MEMORY, original.volume, limits, matrices, rule)
     parts, energies = group_separable.forward_to(*arguments, interpret=interpret)
     values = SplitCoefficients(*parts)
@@ -70,6 +63,7 @@ def analyze(
         interpret=interpret,
     )
 
+    grid = grid_shape(volume.shape, BLOCK_SIZE)
     differences, predictor = round_and_predict(grid, values.first, layout.inside, axes)
     integers, ends = group_trellis.quantize(
         *(model, tables.rates, scan, layout, values._replace(fine=None), classes, counts),
@@ -79,5 +73,5 @@ def analyze(
     symbols = BlockSymbols(points, differences.reshape(-1), classes)
     return Analysis(
         *(model, values, symbols, (integers, ends), layout, scan),
-        *(estimated_bits, transform, predictor, profile),
+        *(estimated_bits, volume.transform, predictor, profile),
     )

@@ -20,13 +20,14 @@ def test_gpus_decide_as_other_devices_do(codec: nvc_jax.Codec, step: float) -> N
     volume = jnp.asarray(smooth / np.ptp(smooth) + rng.normal(0, 0.01, SHAPE), jnp.float32)
     original = Original(volume, jnp.min(volume), jnp.max(volume))
     transform = TransformShape(jnp.array([1, 0, 2], jnp.int32), jnp.array([1, 2, 0], jnp.int32))
-    arguments = (
-        *(codec.params["entropy"], jax.jit(Original.padded)(original), jnp.float32(step)),
+    shaped = analysis.ShapedVolume(
+        *(jax.jit(Original.padded)(original), jnp.float32(step)),
         *(jnp.array((27, 24, 37), jnp.int32), jnp.int32(1), transform),
     )
-    expected = jax.jit(analysis.analyze)(*arguments)
+    profiles = codec.params["entropy"]
+    expected = jax.jit(analysis.analyze)(profiles, shaped)
     by_groups = partial(group_analysis.analyze, options=DEFAULT_OPTIONS, interpret=True)
-    found = jax.jit(by_groups)(*arguments, original, None)
+    found = jax.jit(by_groups)(profiles, shaped._replace(original=original))
     assert found.profile == expected.profile
     assert found.predictor == expected.predictor
     np.testing.assert_allclose(found.estimated_bits, expected.estimated_bits, rtol=1e-3)

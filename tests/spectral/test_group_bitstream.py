@@ -10,7 +10,7 @@ from nvc_jax.entropy import rans
 from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.spectral import bitstream, scan_order
-from nvc_jax.spectral.analysis import Analysis, analyze, decide_shape
+from nvc_jax.spectral.analysis import Analysis, ShapedVolume, analyze, decide_shape
 from nvc_jax.spectral.profiles import Profiles
 
 SHAPE = (32, 40, 64)
@@ -28,7 +28,7 @@ def analysis() -> Analysis:
     @jax.jit
     def decide_and_analyze(profiles: Profiles, volume: jax.Array) -> Analysis:
         transform = decide_shape(profiles, volume, jnp.float32(0.02), VALID).shape
-        return analyze(profiles, volume, jnp.float32(0.02), VALID, jnp.int32(0), transform)
+        return analyze(profiles, ShapedVolume(volume, jnp.float32(0.02), VALID, jnp.int32(0), transform))
 
     return decide_and_analyze(profiles, jnp.asarray(volume))
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nvc_jax
-from nvc_jax.spectral.analysis import Analysis, analyze, decide_shape
+from nvc_jax.spectral.analysis import Analysis, ShapedVolume, analyze, decide_shape
 from nvc_jax.spectral.profiles import Profiles
 
 SHAPE = (32, 40, 64)
@@ -25,7 +25,7 @@ def analyse_noise() -> Analysis:
     @jax.jit
     def decide_and_analyze(profiles: Profiles, volume: jax.Array) -> Analysis:
         transform = decide_shape(profiles, volume, jnp.float32(0.02), VALID).shape
-        return analyze(profiles, volume, jnp.float32(0.02), VALID, jnp.int32(0), transform)
+        return analyze(profiles, ShapedVolume(volume, jnp.float32(0.02), VALID, jnp.int32(0), transform))
 
     made = decide_and_analyze(profiles, volume)
     points = np.array(made.symbols.points)

@@ -114,10 +114,10 @@ def _decode_coded(
 ) -> jax.Array:
     """Code a chunk without the entropy coding, and decode it: float32 in units of the range."""
     transform = analysis.decide_shape(profiles, centered, step, valid_shape).shape
-    analyzed = analysis.analyze(profiles, centered, step, valid_shape, jnp.int32(0), transform)
-    shape = check_shape(centered.shape)
-    axes = separable.make_axis_transforms(shape, valid_shape, transform, jnp.int32(0))
-    differences = analyzed.symbols.first.reshape(grid_shape(shape, BLOCK_SIZE))
+    volume = analysis.ShapedVolume(centered, step, valid_shape, jnp.int32(0), transform)
+    analyzed = analysis.analyze(profiles, volume)
+    axes = volume.make_axes()
+    differences = analyzed.symbols.first.reshape(grid_shape(volume.shape, BLOCK_SIZE))
     first = accumulate_dc(differences, analyzed.predictor, axes).reshape(-1)
     coefficients = dequantize(analyzed.model, analyzed.symbols, first, step)
     return jnp.clip(separable.inverse(coefficients, axes) + 0.5, 0, 1)

@@ -109,7 +109,8 @@ def _count_chunk(
 ) -> tuple[jax.Array, Counts]:
     """Encode a chunk without the entropy coding, and count its tokens; also return its profile."""
     transform = analysis.decide_shape(profiles, centered, step, valid_shape).shape
-    analyzed = analysis.analyze(profiles, centered, step, valid_shape, jnp.int32(0), transform)
+    volume = analysis.ShapedVolume(centered, step, valid_shape, jnp.int32(0), transform)
+    analyzed = analysis.analyze(profiles, volume)
     model, layout, (points, first, classes) = analyzed.model, analyzed.layout, analyzed.symbols
 
     scan = analyzed.scan
