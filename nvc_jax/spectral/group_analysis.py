@@ -36,8 +36,7 @@ def analyze(
     """Make all decisions but that of the shape; arguments are those of ``analysis.analyze``.
 
     Only for models of two quantisers, whose integers the options optimise, and volumes with their original.
-    ``interpret`` runs the kernels by
-    ``jax.numpy``, on any device, for tests.
+    ``interpret`` runs the kernels by ``jax.numpy``, on any device, for tests.
     """
     original = volume.original
     assert original is not None
