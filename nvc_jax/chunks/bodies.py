@@ -17,7 +17,7 @@ from nvc_jax.chunks.value_bytes import pack_values, to_little_endian
 from nvc_jax.core.dtypes import is_long_integer
 from nvc_jax.core.filling import fill_with_last
 from nvc_jax.core.header_fields import decode_quantization, encode_quantization
-from nvc_jax.core.neighbours import count_equal
+from nvc_jax.core.neighbours import count_equal, count_pairs
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy import lorenzo
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
@@ -128,9 +128,8 @@ def encode_levels(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
 def _equal_share(bits: np.ndarray) -> float:
     """Share of neighbours that are equal, along the axis along which it is largest."""
     shares = []
-    for axis, side in enumerate(bits.shape):
-        n_pairs = bits.size // side * (side - 1)
-        if n_pairs:
+    for axis in range(bits.ndim):
+        if n_pairs := count_pairs(bits, axis):
             shares.append(count_equal(bits, axis) / n_pairs)
     return max(shares, default=1.0)
 

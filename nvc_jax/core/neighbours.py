@@ -3,6 +3,12 @@
 import numpy as np
 
 
+def count_pairs(values: np.ndarray, axis: int) -> int:
+    """Count the pairs of neighbours along an axis of an array that has values."""
+    side = values.shape[axis]
+    return values.size // side * (side - 1)
+
+
 def count_equal(values: np.ndarray, axis: int) -> int:
     """Count the pairs of neighbours along an axis that are equal; of an array that has values."""
     if axis == values.ndim - 1 and values.flags.c_contiguous:

@@ -13,7 +13,7 @@ import numpy as np
 from nvc_jax.core.aligned_arrays import zeros_aligned
 from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 from nvc_jax.core.header_fields import decode_varints, encode_varints
-from nvc_jax.core.neighbours import count_equal
+from nvc_jax.core.neighbours import count_equal, count_pairs
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import label_coding
 from nvc_jax.entropy.label_walk import Volume, padded_sides
@@ -166,8 +166,7 @@ def _choose_axis(labels: np.ndarray) -> int:
     """Choose the axis along which the labels change least."""
 
     def changes(axis: int) -> int:
-        n_pairs = labels.size // labels.shape[axis] * (labels.shape[axis] - 1)
-        return n_pairs - count_equal(labels, axis)
+        return count_pairs(labels, axis) - count_equal(labels, axis)
 
     return min(range(3), key=changes)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nvc_jax.core.neighbours import count_equal
+from nvc_jax.core.neighbours import count_equal, count_pairs
 
 
 @pytest.mark.parametrize("shape", [(5, 6, 7), (1, 1, 1), (4, 1, 3), (3, 4, 1), (6,)])
@@ -13,3 +13,4 @@ def test_equal_neighbours_are_counted_along_each_axis(shape: tuple[int, ...], is
         pairs = [(values.take(i, axis), values.take(i + 1, axis)) for i in range(side - 1)]
         expected = sum(np.count_nonzero(first == second) for first, second in pairs)
         assert count_equal(values, axis) == expected
+        assert count_pairs(values, axis) == sum(first.size for first, _ in pairs)
