@@ -15,10 +15,11 @@ a ``pointwise_bound`` the ``pointwise_encoder`` codes the ``logarithms`` of magn
 ``chunk_values`` and ``special_values`` take NaN and missing values apart from the rest, ``exact_values``
 those that a chunk takes often, as ``sampled_values`` tell, and ``decoded_range`` keeps decoded values within
 the range and apart from missing ones; ``preview`` makes coarse views. ``volume_encoder`` encodes a volume
-chunk by chunk, on accelerators in ``encoding_batches``: ``value_range`` scans it, ``rate_control`` looks for
-the step that meets a target, at first by a ``mosaic``, ``kept_payloads`` are those of the step that is found,
-and ``lessons`` of some chunks leave out ways of coding the others. ``halo`` serves models whose chunks need
-the blocks around them.
+chunk by chunk. Its ``volume_chunks`` are read, encoded, on accelerators in ``encoding_batches``, and
+measured; ``value_range`` scans them. A ``target_search`` finds the steps that meet a target: by
+``rate_control`` and, for a PSNR, by a ``psnr_search``, which begins with a ``mosaic`` and gives chunks
+``spread_steps``. ``kept_payloads`` are those of its trials, and ``lessons`` of some chunks leave out ways of
+coding the others. ``halo`` serves models whose chunks need the blocks around them.
 
 The package imports no model, no container and no file format. Volumes reach it as TensorStores.
 """

@@ -4,10 +4,12 @@ These chunks are coded first, by themselves. So the bytes of every chunk depend 
 only, whoever writes it and in whatever order.
 """
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from nvc_jax.chunks.experience import NO_EXPERIENCE, Experience
+from nvc_jax.chunks.spread_steps import OwnTarget
 from nvc_jax.core.chunk_grid import Region, first_voxel
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 
@@ -37,7 +39,7 @@ class Lessons:
 
         Args:
             target: of all chunks.
-            encode: encodes chunks with what ``begin`` returns, and ends with ``end``; called at most once at
+            encode: encodes chunks with what ``on`` returns; called at most once at
                 a time, and for each target at most once.
         """
         if target.max_error == 0 or target.pointwise_error is not None:
@@ -48,19 +50,22 @@ class Lessons:
             if missing:
                 encode(missing)
 
-    def begin(self, region: Region, target: ChunkTarget) -> Experience:
+    @contextlib.contextmanager
+    def on(self, region: Region, targets: OwnTarget) -> Iterator[Experience]:
+        """Get the experience to encode a chunk with; with a pilot, add to it what is learned."""
+        yield (experience := self._experience(region, targets.lesson))
+        # A pilot whose own step is another one than the lesson's is none here.
+        if self.is_pilot(region) and targets.own == targets.lesson:
+            self._learned.setdefault(targets.lesson, {})[first_voxel(region)] = experience
+
+    def _experience(self, region: Region, lesson: ChunkTarget) -> Experience:
         """Get the experience to encode a chunk with: of a pilot, an empty one that learns."""
         if self.is_pilot(region):
             return Experience(learns=True)
-        learned = self._learned.get(target)
+        learned = self._learned.get(lesson)
         if not learned:
             return NO_EXPERIENCE
         return Experience(
             [one for experience in learned.values() for one in experience.seen],
             compared=[one for experience in learned.values() for one in experience.compared],
         )
-
-    def end(self, region: Region, target: ChunkTarget, experience: Experience) -> None:
-        """Add the experience with a pilot after it was encoded under a target."""
-        if self.is_pilot(region):
-            self._learned.setdefault(target, {})[first_voxel(region)] = experience

@@ -196,7 +196,7 @@ def _compress_into(
     if begun is None:
         chunk_target = _resolve(encoder, target, notes, make_metadata)
     else:
-        chunk_target = ChunkTarget(first.max_error, first.step)
+        chunk_target = _target_by(first.step, target, first.max_error)
     metadata = make_metadata(chunk_target=chunk_target)
     if part is not None and begun is None and creation.is_complete(destination, metadata):
         # The others, and an earlier call for this part, have completed it.
@@ -204,7 +204,7 @@ def _compress_into(
 
     def resolve() -> ChunkTarget:
         if not metadata.is_bounded:  # of several first writers, all take the step of one
-            resolved = ChunkTarget(None, store.metadata.step)
+            resolved = _target_by(store.metadata.step, target)
         else:
             resolved = chunk_target if begun is None else encoder.resolve(target)
         encoder.learn(resolved)
@@ -237,7 +237,12 @@ def _resolve(
         return encoder.resolve(target)
     described = make_metadata(chunk_target=ChunkTarget(None, None)).to_text()
     step = notes.once(f"step-{zlib.crc32(described.encode()):08x}", lambda: _step_text(encoder, target))
-    return ChunkTarget(None, float(step))
+    return _target_by(float(step), target)
+
+
+def _target_by(step: float | None, target: QualityTarget, max_error: float | None = None) -> ChunkTarget:
+    """Target of every chunk by the step, and the bound, that a first writer found for a target."""
+    return ChunkTarget(max_error, step, is_spread="psnr" in target)
 
 
 def _step_text(encoder: ChunkEncoder, target: QualityTarget) -> bytes:

@@ -66,11 +66,13 @@ class ChunkTarget:
             tries, which is in units of the bound if that is pointwise. None where nothing is quantised.
         pointwise_error: largest error allowed as a share of each value's magnitude, above 0 and below 1; None
             for no such bound.
+        is_spread: whether encoders may give chunks other steps close to ``step``, as for a PSNR.
     """
 
     max_error: float | None
     step: float | None
     pointwise_error: float | None = None
+    is_spread: bool = False
 
     @property
     def is_bounded(self) -> bool:

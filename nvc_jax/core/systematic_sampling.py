@@ -53,6 +53,11 @@ def scatter(size: int, n: int) -> np.ndarray:
     return places
 
 
+def scattered_order(n: int) -> list[int]:
+    """Order n places so that those up to any place of the order are spread evenly but not periodically."""
+    return [int(place) for place in np.argsort(np.arange(n) * _GOLDEN_RATIO % 1, kind="stable")]
+
+
 @functools.lru_cache(maxsize=64)
 def shuffle(n: int) -> np.ndarray:
     """Shuffle the indices of n items, int32 (n,), always alike. The array is not to be written to."""

@@ -4,6 +4,7 @@ import pytest
 
 from nvc_jax.chunks.experience import NO_EXPERIENCE, Comparison, Experience, SeenChunk
 from nvc_jax.chunks.lessons import Lessons
+from nvc_jax.chunks.spread_steps import OwnTarget
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 
@@ -24,11 +25,16 @@ class Encoding:
     def __call__(self, pilots: list[Region]) -> None:
         self.encoded += pilots
         for pilot in pilots:
-            experience = self.lessons.begin(pilot, self.target)
-            assert experience == Experience(learns=True)
-            experience.seen.append(SEEN)
-            experience.compared.append(COMPARED)
-            self.lessons.end(pilot, self.target, experience)
+            with self.lessons.on(pilot, OwnTarget(self.target, self.target)) as experience:
+                assert experience == Experience(learns=True)
+                experience.seen.append(SEEN)
+                experience.compared.append(COMPARED)
+
+
+def experience_with(lessons: Lessons, target: ChunkTarget) -> Experience:
+    """Experience with another chunk under a target."""
+    with lessons.on(OTHER, OwnTarget(target, target)) as experience:
+        return experience
 
 
 def test_pilots_are_encoded_once_for_a_target() -> None:
@@ -40,8 +46,8 @@ def test_pilots_are_encoded_once_for_a_target() -> None:
     for thread in threads:
         thread.join()
     assert encoding.encoded == PILOTS
-    assert lessons.begin(OTHER, TARGET) == Experience([SEEN, SEEN], compared=[COMPARED, COMPARED])
-    assert lessons.begin(OTHER, ChunkTarget(None, 0.2)) == NO_EXPERIENCE
+    assert experience_with(lessons, TARGET) == Experience([SEEN, SEEN], compared=[COMPARED, COMPARED])
+    assert experience_with(lessons, ChunkTarget(None, 0.2)) == NO_EXPERIENCE
 
 
 def test_pilots_that_were_encoded_are_left_out() -> None:
@@ -75,4 +81,14 @@ def test_nothing_is_learned_of_few_chunks_and_where_one_way_is_known(
     encoding = Encoding(lessons, target)
     lessons.learn(target, encoding)
     assert encoding.encoded == []
-    assert lessons.begin(OTHER, target) == NO_EXPERIENCE
+    assert experience_with(lessons, target) == NO_EXPERIENCE
+
+
+def test_a_pilot_with_a_step_of_its_own_teaches_nothing() -> None:
+    lessons = Lessons(4, PILOTS)
+    with lessons.on(PILOTS[0], OwnTarget(ChunkTarget(None, 0.2), TARGET)) as experience:
+        experience.seen.append(SEEN)
+    encoding = Encoding(lessons)
+    lessons.learn(TARGET, encoding)
+    assert encoding.encoded == PILOTS
+    assert experience_with(lessons, TARGET).seen == [SEEN, SEEN]

@@ -116,6 +116,28 @@ def test_chunks_of_the_step_that_a_search_ends_with_are_not_encoded_again() -> N
     assert coder.n_encoded > n_encoded
 
 
+def test_chunks_of_a_psnr_have_steps_next_to_each_other_whoever_writes_them() -> None:
+    finder = make_encoder()
+    target = finder.resolve({"psnr": 28.3})
+    assert target.is_spread
+    regions = chunk_regions(SHAPE, CHUNK)
+    stored = [finder.encode(region, target) for region in regions]
+    writer = make_encoder()
+    writer.learn(target)
+    assert [writer.encode(region, target) for region in regions[::-1]] == stored[::-1]
+
+
+@pytest.mark.parametrize("psnr", [30.0, 40.0, 50.0])
+def test_a_psnr_of_many_chunks_is_found_in_few_rounds(psnr: float) -> None:
+    generator = np.random.default_rng(0)
+    levels = generator.normal(size=(8, 8, 18)).repeat(8, 0).repeat(8, 1).repeat(8, 2)
+    values = (levels + 0.01 * generator.normal(size=levels.shape)).astype(np.float32)
+    coder = CountingCoder({"pattern": np.zeros((2, 2, 2), np.float32)}, CHUNK)
+    encoder = VolumeEncoder(coder, ts.array(values), CHUNK, find_value_range([values]))
+    encoder.resolve({"psnr": psnr})
+    assert coder.n_encoded <= 2.5 * len(chunk_regions(values.shape, CHUNK))
+
+
 @pytest.mark.parametrize(
     "target", [{"psnr": 28.0}, {"relative_error": 0.01}, {"pointwise_error": 0.01}, {"step": 0.02}], ids=str
 )
