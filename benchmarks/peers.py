@@ -4,8 +4,9 @@ Large test volumes are cut into nvc-1's default chunks, about 128³ voxels, whic
 n threads work on n chunks at a time. Volumes are float32, in memory; nvc-1's containers are in a temporary
 folder. Two targets: about 45 dB, and a bound of 1e-3 of the range. For 45 dB every codec gets the setting,
 found beforehand, that reaches it on all chunks together: nvc-1 a step, SPERR a PSNR of each chunk, SZ3 and
-zfp an error, of which zfp takes powers of two. nvc-1 is measured once more where it finds the step itself. Every process runs on as many cores as it has threads. The
-first call, which compiles, is not timed. Speeds are MB of the volume a second, the best of 3.
+zfp an error, of which zfp takes powers of two. nvc-1 is measured once more where it finds the step itself.
+Every process runs on as many cores as it has threads. The first call, which compiles, is not timed. Speeds
+are MB of the volume a second, the best of 5.
 
     pip install ".[bench]"
     python benchmarks/peers.py VOLUMES     # a directory with INDEX.csv, from fetch_volumes.py
@@ -41,7 +42,7 @@ LEAST_VOXELS = 3_000_000
 PSNR, BOUND = 45.0, 1e-3
 LARGEST_STEP = 2.0
 """Largest step that nvc-1 takes, relative to the range."""
-REPEATS = 3
+REPEATS = 5
 THREADS = (1, 2)
 
 
