@@ -24,7 +24,7 @@ _LEAST_SLOPE_BELOW = 0.75 * USUAL_SLOPE
 _MOST_PAIRS = 4
 """Pairs of steps that a guess takes at most."""
 _MOST_MIDDLES = 2
-"""Steps of the grid at most by which half of the chunks are measured before all are."""
+"""Steps of the grid at most by which a part of the chunks is measured before all are."""
 
 
 def guess_step(
@@ -69,8 +69,8 @@ def find_spread_step(
 
     Args:
         psnr_of: PSNR in dB of all chunks by step.
-        psnr_of_middle: of the half of the chunks that keep a step of the grid for longest. Measured first, it
-            tells which steps the other half is worth encoding with.
+        psnr_of_middle: of the quarter of the chunks that keep a step of the grid for longest. Measured first, it
+            tells which step the others are worth encoding with.
         psnr: dB to reach.
         limits: smallest and largest step.
         start: first guess.

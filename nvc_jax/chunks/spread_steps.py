@@ -22,6 +22,11 @@ _PLACE_DIGITS = 3
 """Decimal digits of a place on the grid: coarser than what is lost where a step is stated."""
 
 
+_LEAST_CHUNKS, _LEAST_VOXELS = 4, 1 << 15
+"""Chunks of a volume, and voxels of a chunk, from which on steps are spread: of small chunks a single one may
+change the error of the volume by much where it changes its way of coding, and to encode all is quick."""
+
+
 class OwnTarget(NamedTuple):
     """Target of one chunk.
 
@@ -39,19 +44,25 @@ class SpreadSteps:
 
     Args:
         regions: of all chunks of the volume.
+        chunk_voxels: number of voxels of a whole chunk.
         is_pilot: tells of a region whether the encoder learns from its chunk. Pilots are the last ones whose
             step differs from that of the lesson.
         width: of the volume's range; above 0.
         in_units: turns a step relative to the range to the volume's units, as it is stated.
+
+    Attributes:
+        are_spread: whether the volume is large enough. In others all chunks have the volume's step.
     """
 
     def __init__(
         self,
         regions: Sequence[Region],
+        chunk_voxels: int,
         is_pilot: Callable[[Region], bool],
         width: float,
         in_units: Callable[[float], float],
     ) -> None:
+        self.are_spread = len(regions) >= _LEAST_CHUNKS and chunk_voxels >= _LEAST_VOXELS
         ordered = [regions[i] for i in scattered_order(len(regions))]
         pilots = [one for one in ordered if is_pilot(one)]
         others = [one for one in ordered if not is_pilot(one)]
@@ -61,9 +72,10 @@ class SpreadSteps:
         self._width, self._in_units = width, in_units
 
     def middle(self) -> list[Region]:
-        """List the half of the chunks that keep the step of the grid for an eighth of a dB around it."""
+        """List the quarter of the chunks whose steps change last as the step leaves that of the grid."""
         n = len(self._order)
-        return self._order[n // 4 : n - n // 4]
+        cut = 3 * n // 8
+        return self._order[cut : n - cut]
 
     def nearest(self, step: float) -> float:
         """Find the step of the grid next to one, both relative to the range."""
@@ -78,6 +90,8 @@ class SpreadSteps:
         """
         if not target.is_spread or target.step is None:
             return OwnTarget(target, target)
+        if not self.are_spread:
+            return OwnTarget(*2 * (ChunkTarget(None, target.step),))
         relative = max(target.step / self._width, float(np.finfo(np.float64).tiny))
         place = round(_STEPS_PER_DECADE * math.log10(relative), _PLACE_DIGITS)
         below = math.floor(place)

@@ -19,8 +19,8 @@ from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.spatial_axes import coded_shape
 
-_LEAST_FOR_MOSAIC, _LEAST_TO_HALVE = 3, 12
-"""Chunks from which on a search for a step begins with a mosaic, and goes on with half of the chunks."""
+_LEAST_FOR_MOSAIC, _LEAST_FOR_MIDDLE = 3, 12
+"""Chunks from which on a search for a step begins with a mosaic, and goes on with a quarter of the chunks."""
 _PROMISED_DB = 0.1
 """Distance from the wanted PSNR that is promised."""
 _NEAR = 1.5
@@ -47,6 +47,7 @@ def find_target_of_psnr(
     if width == 0:
         return ChunkTarget(None, 1.0)
     regions, is_spread = (chunks.regions, True) if sample is None else (sample, False)
+    are_spread = is_spread and chunks.spread.are_spread
     measured: dict[tuple[tuple[int, ...], OwnTarget], SquaredErrors] = {}
 
     def target_by(step: float) -> ChunkTarget:
@@ -60,11 +61,11 @@ def find_target_of_psnr(
         chunks.spread,
         functools.partial(psnr_of, regions),
     )
-    if is_spread and len(regions) >= _LEAST_TO_HALVE:
+    if are_spread and len(regions) >= _LEAST_FOR_MIDDLE:
         of_middle = functools.partial(psnr_of, spread.middle())
         step = find_spread_step(of_all, of_middle, psnr, limits, guess, spread.nearest)
     else:
-        if is_spread and len(regions) > SAMPLES_OF_FEW:
+        if are_spread:
             guess = guess._replace(step=spread.nearest(guess.step))
         step = find_step(of_all, psnr, limits, start=guess).step
     if step <= limits[0] * _NEAR or chunks.in_units(step) < _SMALLEST_STEP:

@@ -73,8 +73,9 @@ class VolumeChunks:
         self.batches = EncodingBatches(self.codec, coder, batch_size)
         self.tried = KeptPayloads()
         self.learn_from(self.regions)
-        width = value_range.width or 1.0
-        self.spread = SpreadSteps(self.regions, self._lessons.is_pilot, width, self.in_units)
+        self.spread = SpreadSteps(
+            *(self.regions, math.prod(chunk), self._lessons.is_pilot, value_range.width or 1.0, self.in_units)
+        )
 
     def in_units(self, step: float) -> float:
         """Turn a step relative to the range to the volume's units, as it is stated."""

@@ -71,7 +71,7 @@ def nearest(step: float) -> float:
 
 
 @pytest.mark.parametrize(("error", "n_of_all"), [(0.3, 1), (0.0, 1), (2.0, 1), (7.0, 2)])
-def test_half_of_the_chunks_find_the_step_of_all(error: float, n_of_all: int) -> None:
+def test_a_part_of_the_chunks_finds_the_step_of_all(error: float, n_of_all: int) -> None:
     of_all, of_middle = Curve(1.0, 20.0), Curve(1.0, 20.0)
     start = StepGuess(of_all.step_for(45.0 - error), 20 / math.log(10))
     step = find_spread_step(of_all, of_middle, 45.0, LIMITS, start, nearest)
@@ -80,7 +80,7 @@ def test_half_of_the_chunks_find_the_step_of_all(error: float, n_of_all: int) ->
     assert of_all.n_calls - 1 <= n_of_all
 
 
-def test_halves_that_differ_from_the_whole_cost_a_round() -> None:
+def test_parts_that_differ_from_the_whole_cost_a_round() -> None:
     of_all, of_middle = Curve(1.0, 20.0), Curve(1.0, 21.5)
     start = StepGuess(of_all.step_for(45.0), 20 / math.log(10))
     step = find_spread_step(of_all, of_middle, 45.0, LIMITS, start, nearest)

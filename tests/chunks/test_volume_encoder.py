@@ -12,7 +12,7 @@ from nvc_jax.chunks.payload import PayloadKind, parse_payload
 from nvc_jax.chunks.transform_coder import ChunkToEncode, CodedChunk, DearChunk
 from nvc_jax.chunks.value_range import find_value_range
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
-from nvc_jax.core.chunk_grid import chunk_regions, first_voxel
+from nvc_jax.core.chunk_grid import Region, chunk_regions, first_voxel
 from nvc_jax.core.chunk_interfaces import ChunkTarget, ValueRange
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
 
@@ -116,26 +116,37 @@ def test_chunks_of_the_step_that_a_search_ends_with_are_not_encoded_again() -> N
     assert coder.n_encoded > n_encoded
 
 
-def test_chunks_of_a_psnr_have_steps_next_to_each_other_whoever_writes_them() -> None:
-    finder = make_encoder()
-    target = finder.resolve({"psnr": 28.3})
+LARGE = (32, 32, 32)
+"""Chunks whose steps are spread under a PSNR."""
+
+
+def many_large_chunks() -> tuple[CountingCoder, VolumeEncoder, list[Region]]:
+    """A volume of 36 chunks, its encoder and the coder that counts."""
+    generator = np.random.default_rng(0)
+    levels = generator.normal(size=(12, 12, 16)).repeat(8, 0).repeat(8, 1).repeat(8, 2)
+    values = (levels + 0.01 * generator.normal(size=levels.shape)).astype(np.float32)
+    coder = CountingCoder({"pattern": np.zeros((2, 2, 2), np.float32)}, LARGE)
+    encoder = VolumeEncoder(coder, ts.array(values), LARGE, find_value_range([values]))
+    return coder, encoder, chunk_regions(values.shape, LARGE)
+
+
+def test_chunks_of_a_psnr_are_the_same_whoever_writes_them() -> None:
+    _, finder, regions = many_large_chunks()
+    target = finder.resolve({"psnr": 41.3})
     assert target.is_spread
-    regions = chunk_regions(SHAPE, CHUNK)
     stored = [finder.encode(region, target) for region in regions]
-    writer = make_encoder()
+    _, writer, _ = many_large_chunks()
     writer.learn(target)
     assert [writer.encode(region, target) for region in regions[::-1]] == stored[::-1]
+    alike = ChunkTarget(None, target.step)
+    assert any(writer.encode(region, alike) != one for region, one in zip(regions, stored, strict=True))
 
 
 @pytest.mark.parametrize("psnr", [30.0, 40.0, 50.0])
 def test_a_psnr_of_many_chunks_is_found_in_few_rounds(psnr: float) -> None:
-    generator = np.random.default_rng(0)
-    levels = generator.normal(size=(8, 8, 18)).repeat(8, 0).repeat(8, 1).repeat(8, 2)
-    values = (levels + 0.01 * generator.normal(size=levels.shape)).astype(np.float32)
-    coder = CountingCoder({"pattern": np.zeros((2, 2, 2), np.float32)}, CHUNK)
-    encoder = VolumeEncoder(coder, ts.array(values), CHUNK, find_value_range([values]))
+    coder, encoder, regions = many_large_chunks()
     encoder.resolve({"psnr": psnr})
-    assert coder.n_encoded <= 2.5 * len(chunk_regions(values.shape, CHUNK))
+    assert coder.n_encoded <= 2.5 * len(regions)
 
 
 @pytest.mark.parametrize(
