@@ -69,8 +69,8 @@ def find_spread_step(
 
     Args:
         psnr_of: PSNR in dB of all chunks by step.
-        psnr_of_middle: of the quarter of the chunks that keep a step of the grid for longest. Measured first, it
-            tells which step the others are worth encoding with.
+        psnr_of_middle: of the quarter of the chunks that keep a step of the grid for longest. Measured first,
+            it tells which step the others are worth encoding with.
         psnr: dB to reach.
         limits: smallest and largest step.
         start: first guess.
