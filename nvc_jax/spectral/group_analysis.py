@@ -20,6 +20,7 @@ from nvc_jax.spectral.group_block_ends import make_end_tables
 from nvc_jax.spectral.group_coefficients import SPLIT_MEMORY, SplitCoefficients
 from nvc_jax.spectral.profile_choice import choose_reference
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles, take_profile
+from nvc_jax.spectral.trellis_steps import TrellisBlocks, TrellisTables
 from nvc_jax.transform import group_separable
 from nvc_jax.transform.axis_transform import scaled_matrices
 from nvc_jax.transform.block_layout import BLOCK_SIZE
@@ -65,7 +66,9 @@ def analyze(
     grid = grid_shape(volume.shape, BLOCK_SIZE)
     differences, predictor = round_and_predict(grid, values.first, layout.inside, axes)
     integers, ends = group_trellis.quantize(
-        *(model, tables.rates, scan, layout, values._replace(fine=None), classes, counts),
+        TrellisTables(model, scan, tables.rates),
+        values._replace(fine=None),
+        TrellisBlocks(classes, layout.partial_type, counts),
         interpret=interpret,
     )
     points = quantization.points_in_order(scan, layout, integers.whole(), ends)

@@ -14,48 +14,21 @@ from jax import lax
 
 from nvc_jax.core.group_kernels import GROUP_LANES, load_where, run_groups, store_where, this_group
 from nvc_jax.spectral.dependent_quantization import next_quantizer, to_integers
-from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
+from nvc_jax.spectral.entropy_model import bits_per_squared_step
 from nvc_jax.spectral.group_coefficients import FloatCoefficients, SplitCoefficients
 from nvc_jax.spectral.group_integers import SplitIntegers, integer_memory
-from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, ends_behind
-from nvc_jax.spectral.trellis_costs import Rates, branch_costs, fixed_error_weight
+from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ends_behind
+from nvc_jax.spectral.trellis_costs import branch_costs, fixed_error_weight
 from nvc_jax.spectral.trellis_steps import (
     QUANTIZERS,
+    TrellisBlocks,
+    TrellisTables,
     first_costs,
     first_end,
     step_back,
     take_branches,
     try_end,
 )
-from nvc_jax.transform.block_layout import BlockLayout
-
-
-class _Blocks(NamedTuple):
-    """Blocks of a volume, in memory.
-
-    Attributes:
-        values: coefficients in steps.
-        classes: int32 (n,).
-        partial_types: int32 (n,).
-        counts: int32 (n,), integers that may be other than 0.
-    """
-
-    values: FloatCoefficients | SplitCoefficients
-    classes: Any
-    partial_types: Any
-    counts: Any
-
-
-class _Tables(NamedTuple):
-    """All that says what integers of a model cost, in memory.
-
-    Attributes:
-        model: entropy model of the profile.
-        rates: of the model.
-    """
-
-    model: EntropyModel
-    rates: Rates
 
 
 class _Group(NamedTuple):
@@ -75,31 +48,23 @@ class _Group(NamedTuple):
 
 
 def quantize(
-    model: EntropyModel,
-    rates: Rates,
-    scan: ScanOrder,
-    layout: BlockLayout,
+    tables: TrellisTables,
     values: FloatCoefficients | SplitCoefficients,
-    classes: jax.Array,
-    counts: jax.Array,
+    blocks: TrellisBlocks,
     *,
     interpret: bool = False,
 ) -> tuple[SplitIntegers, jax.Array]:
     """Quantise blocks of a model of two quantisers, and bring the integers into scan order.
 
     Args:
-        model: entropy model of the profile.
-        rates: of the model.
-        scan: of the model and the volume.
-        layout: of the n blocks.
+        tables: of the model and the volume.
         values: coefficients in steps.
-        classes: int32 (n,).
-        counts: int32 (n,), from ``block_ends.count_integers``.
+        blocks: of the volume, n of them.
         interpret: run the kernel by ``jax.numpy``, on any device, for tests.
 
     Returns:
-        The integers, as of ``stream_loops.scan_reference``, of which those behind the ends of blocks are
-        arbitrary; and the ends, int32 (n,).
+        The integers, as of ``stream_loops.scan_reference``, and the ends of blocks, int32 (n,). Integers
+        behind the end of a block are arbitrary.
     """
     n_coefficients, n = values.shape
     results = [
@@ -107,31 +72,32 @@ def quantize(
         jax.ShapeDtypeStruct((n,), jnp.int32),
         jax.ShapeDtypeStruct((n_coefficients, n), jnp.uint8),
     ]
-    blocks = _Blocks(values, classes, layout.partial_type, counts)
+    n_groups = -(-n // GROUP_LANES)
     integers, ends, _ = run_groups(
-        _quantize_group,
-        -(-n // GROUP_LANES),
-        results,
-        *(_Tables(model, rates), scan, blocks),
-        interpret=interpret,
+        _quantize_group, n_groups, results, tables, values, blocks, interpret=interpret
     )
     return integers, ends
 
 
 def _quantize_group(
-    tables: _Tables, scan: ScanOrder, blocks: _Blocks, integers: SplitIntegers, ends: Any, decisions: Any
+    tables: TrellisTables,
+    values: FloatCoefficients | SplitCoefficients,
+    blocks: TrellisBlocks,
+    integers: SplitIntegers,
+    ends: Any,
+    decisions: Any,
 ) -> None:
-    """Quantise the blocks of one group.
+    """Quantise the blocks of one group; arguments are references to memory.
 
     Args:
-        tables: of the model.
-        scan: of the model and the volume.
+        tables: of the model and the volume.
+        values: coefficients in steps.
         blocks: of the volume.
         integers: in scan order: a result.
         ends: int32 (n,), of blocks: a result.
         decisions: uint8 (512, n), for the search alone.
     """
-    n = blocks.classes.shape[0]
+    scan, n = tables.scan, blocks.classes.shape[0]
     lane = this_group() * GROUP_LANES + lax.iota(jnp.int32, GROUP_LANES)
     block, exists = jnp.minimum(lane, n - 1), lane < n
     n_likely = jnp.where(exists, blocks.counts[block], 0)
@@ -142,7 +108,7 @@ def _quantize_group(
     def value_at(position: jax.Array) -> tuple[jax.Array, jax.Array]:
         position = jnp.full_like(block, jnp.minimum(position, n_positions - 1))
         coefficient = scan.coefficients[group.partial_type, position]
-        return coefficient, blocks.values.load_fixed(coefficient, block)
+        return coefficient, values.load_fixed(coefficient, block)
 
     end, state = _search(tables, group, value_at, decisions, exists, n_units)
 
@@ -165,10 +131,10 @@ def _quantize_group(
 
 
 def _search(
-    tables: _Tables, group: _Group, value_at: Any, decisions: Any, exists: jax.Array, n_units: jax.Array
+    tables: TrellisTables, group: _Group, value_at: Any, decisions: Any, exists: jax.Array, n_units: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Find the cheapest end of each block, int32 (lanes,), and the state there; note the decisions."""
-    model, rates = tables.model, tables.rates
+    model, _, rates = tables
     error_weight = fixed_error_weight(bits_per_squared_step(model))
 
     def step_forwards(begin: jax.Array, step: jax.Array, costs: list[jax.Array]) -> list[jax.Array]:

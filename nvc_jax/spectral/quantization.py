@@ -5,8 +5,6 @@ them into scan order. The kernel of GPUs writes integers in scan order at once, 
 memory only once. Either is an array of as many numbers as there are coefficients.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -21,7 +19,7 @@ from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
 from nvc_jax.spectral.group_coefficients import FloatCoefficients
 from nvc_jax.spectral.scan_order import ScanOrder
-from nvc_jax.spectral.trellis_costs import Rates
+from nvc_jax.spectral.trellis_steps import TrellisBlocks, TrellisTables
 from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
 
 
@@ -62,24 +60,15 @@ def quantize(
         raise ValueError("`options.optimizes_integers` must be true for a model of two quantisers")
 
     counts = count_integers(tables.costs, scan, layout, values, classes, steps_of_single_quantizer(model))
-    arguments = (model, tables.rates, scan, layout, values, classes, counts)
-    return on_cpu(_quantize_by_trellis, _quantize_by_trellis, *arguments, gpu=_quantize_by_groups)
+    blocks = TrellisBlocks(classes, layout.partial_type, counts)
+    arguments = (TrellisTables(model, scan, tables.rates), values, blocks)
+    return on_cpu(trellis.quantize, trellis.quantize, *arguments, gpu=_quantize_by_groups)
 
 
-def _quantize_by_groups(
-    model: EntropyModel, rates: Rates, scan: ScanOrder, layout: BlockLayout, values: jax.Array, *others: Any
-) -> jax.Array:
+def _quantize_by_groups(tables: TrellisTables, values: jax.Array, blocks: TrellisBlocks) -> jax.Array:
     """Quantise with two quantisers on GPUs, which then have integers in scan order."""
-    stored = FloatCoefficients(values.T)
-    integers, ends_of_block = group_trellis.quantize(model, rates, scan, layout, stored, *others)
+    integers, ends_of_block = group_trellis.quantize(tables, FloatCoefficients(values.T), blocks)
     return join_scanned(integers.whole(), ends_of_block)
-
-
-def _quantize_by_trellis(
-    model: EntropyModel, rates: Rates, scan: ScanOrder, layout: BlockLayout, *others: Any
-) -> jax.Array:
-    """Quantise with two quantisers: points in the order of coefficients."""
-    return trellis.quantize(model, scan, rates, layout.partial_type, *others)
 
 
 def from_points(model: EntropyModel, scan: ScanOrder, layout: BlockLayout, points: jax.Array) -> jax.Array:

@@ -11,14 +11,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
+from nvc_jax.spectral.entropy_model import bits_per_squared_step
 from nvc_jax.spectral.fixed_point import to_fixed
-from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, N_ENDS_OF_BLOCK, ScanOrder, table_at
-from nvc_jax.spectral.trellis_costs import Rates, branch_costs, fixed_error_weight
+from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, N_ENDS_OF_BLOCK, table_at
+from nvc_jax.spectral.trellis_costs import branch_costs, fixed_error_weight
 from nvc_jax.spectral.trellis_steps import (
     N_STATES,
     QUANTIZERS,
     BestEnd,
+    TrellisBlocks,
+    TrellisTables,
     first_costs,
     last_integer,
     take_branches,
@@ -32,20 +34,13 @@ _N_UNITS = N_COEFFICIENTS // END_OF_BLOCK_UNIT
 
 
 def quantize(
-    model: EntropyModel,
-    scan: ScanOrder,
-    rates: Rates,
-    partial_types: jax.Array,
-    values: jax.Array,
-    classes: jax.Array,
-    counts: jax.Array,
-    *,
-    interpret: bool = False,
+    tables: TrellisTables, values: jax.Array, blocks: TrellisBlocks, *, interpret: bool = False
 ) -> jax.Array:
     """Quantise blocks; arguments and result are those of ``trellis.quantize_reference``."""
-    n_blocks = len(classes)
+    model, scan, rates = tables
+    n_blocks = len(blocks.classes)
     padding = (0, -n_blocks % (_ROWS * _LANES))
-    classes, partial_types, counts = (jnp.pad(leaf, padding) for leaf in (classes, partial_types, counts))
+    classes, partial_types, counts = (jnp.pad(leaf, padding) for leaf in blocks)
     coefficients = jnp.pad(scan.coefficients, ((0, 0), (0, 1)))[partial_types]
     fixed = jnp.pad(to_fixed(values), (padding, (0, 0)))
     ordered = jnp.take_along_axis(fixed, coefficients, axis=1).T

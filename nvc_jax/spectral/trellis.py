@@ -17,7 +17,6 @@ The cost of a path is its bits plus its squared error, which ``bits_per_squared_
 """
 
 from functools import partial
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,13 +27,15 @@ from nvc_jax.core.batching import common_bound, map_rows, varying_like
 from nvc_jax.core.platforms import may_use_tpu_kernels
 from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral import tile_trellis
-from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
+from nvc_jax.spectral.entropy_model import bits_per_squared_step
 from nvc_jax.spectral.fixed_point import to_fixed
-from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, table_at
-from nvc_jax.spectral.trellis_costs import Branches, Rates, branch_costs, fixed_error_weight
+from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, table_at
+from nvc_jax.spectral.trellis_costs import Branches, branch_costs, fixed_error_weight
 from nvc_jax.spectral.trellis_steps import (
     QUANTIZERS,
     BestEnd,
+    TrellisBlocks,
+    TrellisTables,
     first_costs,
     first_end,
     step_back,
@@ -48,118 +49,73 @@ _BLOCKS_AT_ONCE = 512
 cache."""
 
 
-class _Blocks(NamedTuple):
-    """Blocks to quantise.
-
-    Attributes:
-        values: int32 (n, 511), coefficients in 1/128 step, in scan order.
-        classes: int32 (n,).
-        partial_types: int32 (n,).
-        counts: int32 (n,), number of integers that may be other than 0: the first ones.
-    """
-
-    values: jax.Array
-    classes: jax.Array
-    partial_types: jax.Array
-    counts: jax.Array
-
-
-def quantize(
-    model: EntropyModel,
-    scan: ScanOrder,
-    rates: Rates,
-    partial_types: jax.Array,
-    values: jax.Array,
-    classes: jax.Array,
-    counts: jax.Array,
-) -> jax.Array:
+def quantize(tables: TrellisTables, values: jax.Array, blocks: TrellisBlocks) -> jax.Array:
     """Quantise blocks by rate and distortion with a model of two quantisers.
 
     Args:
-        model: entropy model of the profile.
-        scan: of the model and the volume.
-        rates: of the model.
-        partial_types: int32 (n,), of the blocks.
+        tables: of the model and the volume.
         values: float32 (n, 512), coefficients in steps.
-        classes: int32 (n,).
-        counts: int32 (n,), number of integers of each block that may be other than 0: the first in scan
-            order.
+        blocks: of the volume, n of them.
 
     Returns:
         int32 (n, 512), reconstruction points in half steps, in the order of coefficients; 0 for DC.
     """
-    arguments = (model, scan, rates, partial_types, values, classes, counts)
-    return on_cpu(_quantize_by_kernel, quantize_reference, *arguments, tpu=_quantize_by_tiles)
+    return on_cpu(_quantize_by_kernel, quantize_reference, tables, values, blocks, tpu=_quantize_by_tiles)
 
 
-def _quantize_by_tiles(*arguments: Any) -> jax.Array:
+def _quantize_by_tiles(tables: TrellisTables, values: jax.Array, blocks: TrellisBlocks) -> jax.Array:
     """Quantise blocks on a TPU."""
-    return (tile_trellis.quantize if may_use_tpu_kernels() else quantize_reference)(*arguments)
+    form = tile_trellis.quantize if may_use_tpu_kernels() else quantize_reference
+    return form(tables, values, blocks)
 
 
-def _quantize_by_kernel(
-    model: EntropyModel,
-    scan: ScanOrder,
-    rates: Rates,
-    partial_types: jax.Array,
-    values: jax.Array,
-    classes: jax.Array,
-    counts: jax.Array,
-) -> jax.Array:
+def _quantize_by_kernel(tables: TrellisTables, values: jax.Array, blocks: TrellisBlocks) -> jax.Array:
     """Quantise blocks by the native kernel."""
     result = jax.ShapeDtypeStruct(values.shape, jnp.int32)
-    arguments = (values, classes, partial_types, counts, scan.coefficients, model.tables, *rates)
+    model, scan, rates = tables
+    arguments = (values, *blocks, scan.coefficients, model.tables, *rates)
     error_weight = fixed_error_weight(bits_per_squared_step(model))
     return call("nvc_trellis", result, *arguments, error_weight=np.int32(error_weight))
 
 
-def quantize_reference(
-    model: EntropyModel,
-    scan: ScanOrder,
-    rates: Rates,
-    partial_types: jax.Array,
-    values: jax.Array,
-    classes: jax.Array,
-    counts: jax.Array,
-) -> jax.Array:
+def quantize_reference(tables: TrellisTables, values: jax.Array, blocks: TrellisBlocks) -> jax.Array:
     """Quantise blocks in ``jax.numpy``: the specification of the kernel; see ``quantize``."""
-    find_points = partial(_find_points, model, scan, rates)
+    scan = tables.scan
     # Blocks of like lengths together: the loop runs until the last of its blocks has ended.
-    order = jnp.argsort(counts).astype(jnp.int32)
-    fixed = to_fixed(values).reshape(-1)
-    ordered = fixed[order[:, None] * N_COEFFICIENTS + scan.coefficients[partial_types[order]]]
-    blocks = _Blocks(ordered, *(leaf[order] for leaf in (classes, partial_types, counts)))
-    points = map_rows(find_points, blocks, _BLOCKS_AT_ONCE)
+    order = jnp.argsort(blocks.counts).astype(jnp.int32)
+    sorted_blocks = TrellisBlocks(*(leaf[order] for leaf in blocks))
+    place = order[:, None] * N_COEFFICIENTS + scan.coefficients[sorted_blocks.partial_types]
+    in_scan_order = to_fixed(values).reshape(-1)[place]
+    points = map_rows(
+        lambda rows: _find_points(tables, *rows), (in_scan_order, sorted_blocks), _BLOCKS_AT_ONCE
+    )
 
-    row, position = jnp.argsort(order).astype(jnp.int32)[:, None], scan.positions[partial_types]
+    row, position = jnp.argsort(order).astype(jnp.int32)[:, None], scan.positions[blocks.partial_types]
     return jnp.where(position >= 0, points.reshape(-1)[row * N_COEFFICIENTS + jnp.maximum(position, 0)], 0)
 
 
-def _find_points(model: EntropyModel, scan: ScanOrder, rates: Rates, blocks: _Blocks) -> jax.Array:
+def _find_points(tables: TrellisTables, values: jax.Array, blocks: TrellisBlocks) -> jax.Array:
     """Find the points of the cheapest paths, int32 (n, 512) in half steps, in scan order.
 
-    The last column is 0: blocks have 511 coefficients without DC.
+    ``values`` are int32 (n, 511), coefficients in 1/128 step, in scan order. The last column of the points is
+    0: blocks have 511 coefficients without DC.
     """
     n_units = common_bound((jnp.max(blocks.counts) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT)
     # Positions first: every step reads one row. Padded to whole units.
-    values = jnp.pad(blocks.values, ((0, 0), (0, 1))).T
-    best, decisions = _search_forwards(model, scan, rates, blocks, values, n_units)
+    values = jnp.pad(values, ((0, 0), (0, 1))).T
+    best, decisions = _search_forwards(tables, values, blocks, n_units)
     return _trace_back(values, blocks.counts, best, decisions, n_units)
 
 
 def _search_forwards(
-    model: EntropyModel,
-    scan: ScanOrder,
-    rates: Rates,
-    blocks: _Blocks,
-    values: jax.Array,
-    n_units: jax.Array,
+    tables: TrellisTables, values: jax.Array, blocks: TrellisBlocks, n_units: jax.Array
 ) -> tuple[BestEnd, jax.Array]:
     """Find each block's cheapest end, and note the decisions that lead there.
 
     Returns:
         The ends, and the decisions at all positions, int32 (512, n), from ``take_branches``.
     """
+    model, scan, rates = tables
     n = len(blocks.classes)
     error_weight = fixed_error_weight(bits_per_squared_step(model))
 
@@ -189,7 +145,7 @@ def _search_forwards(
         return costs, best, decisions
 
     start = (first_costs(n), first_end(rates, blocks.classes), jnp.zeros((N_COEFFICIENTS, n), jnp.int32))
-    start = varying_like(blocks.values, start)
+    start = varying_like(values, start)
     _, best, decisions = lax.fori_loop(0, n_units, unit_forwards, start)
     return best, decisions
 

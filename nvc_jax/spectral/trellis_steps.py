@@ -1,7 +1,7 @@
-"""Steps of the trellis: what is done at one position of many blocks; see ``trellis``.
+"""Arguments and steps of the trellis: what it reads, and what it does at one position of many blocks.
 
-A kernel of one group of blocks takes the same steps (see ``group_trellis``). Arrays in ``rates`` are then
-references to memory.
+``trellis`` explains the algorithm. A kernel of one group of blocks takes the same steps (see
+``group_trellis``). The arrays of ``Rates`` are then references to memory.
 """
 
 from typing import NamedTuple
@@ -10,13 +10,42 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.spectral.dependent_quantization import STATE_BITS, to_points
-from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, N_ENDS_OF_BLOCK
+from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, N_ENDS_OF_BLOCK, ScanOrder
 from nvc_jax.spectral.trellis_costs import UNREACHABLE, Branches, Rates, nearest_integers
 
 N_STATES = 1 << STATE_BITS
 """Number of states of dependent quantisation."""
 QUANTIZERS = (0, 1)
 """Both quantisers."""
+
+
+class TrellisTables(NamedTuple):
+    """Tables by which the trellis decides.
+
+    Attributes:
+        model: entropy model of the profile.
+        scan: of the model and the volume.
+        rates: of the model.
+    """
+
+    model: EntropyModel
+    scan: ScanOrder
+    rates: Rates
+
+
+class TrellisBlocks(NamedTuple):
+    """Blocks to quantise, apart from their coefficients.
+
+    Attributes:
+        classes: int32 (n,).
+        partial_types: int32 (n,).
+        counts: int32 (n,), number of integers that may be other than 0: the first in scan order.
+    """
+
+    classes: jax.Array
+    partial_types: jax.Array
+    counts: jax.Array
 
 
 class BestEnd(NamedTuple):

@@ -16,22 +16,17 @@ from nvc_jax.spectral.group_integers import SplitIntegers
 from nvc_jax.spectral.profiles import take_profile
 from nvc_jax.spectral.stream_loops import scan_reference
 from nvc_jax.spectral.trellis_costs import make_rates
+from nvc_jax.spectral.trellis_steps import TrellisBlocks, TrellisTables
 
 MODEL = jax.jit(take_profile)(nvc_jax.load_codec("nvc-1").params["entropy"], jnp.int32(1))
 LAYOUT = layout_for((16, 32, 40), (16, 27, 40))
 by_kernel = jax.jit(partial(group_trellis.quantize, interpret=True))
+by_reference = jax.jit(trellis.quantize_reference)
 
 
 @jax.jit
 def count_integers(model: Any, costs: Any, *others: Any) -> jax.Array:
     return block_ends.count_integers(costs, *others, steps_of_single_quantizer(model))
-
-
-@jax.jit
-def by_reference(model: Any, scan: Any, layout: Any, values: Any, classes: Any, counts: Any) -> jax.Array:
-    return trellis.quantize_reference(
-        model, scan, make_rates(model), layout.partial_type, values, classes, counts
-    )
 
 
 @pytest.mark.parametrize("in_parts", [False, True])
@@ -48,9 +43,11 @@ def test_the_kernel_equals_the_reference(scale: float, in_parts: bool) -> None:
     counts = count_integers(MODEL, costs, scan, LAYOUT, values, classes)
     # Parts are rounded, but fixed point, which is all that counts here, is the same.
     parts = split_coefficients(values)._replace(fine=None) if in_parts else FloatCoefficients(values.T)
-    integers, ends = by_kernel(MODEL, jax.jit(make_rates)(MODEL), scan, LAYOUT, parts, classes, counts)
+    tables = TrellisTables(MODEL, scan, jax.jit(make_rates)(MODEL))
+    blocks = TrellisBlocks(classes, LAYOUT.partial_type, counts)
+    integers, ends = by_kernel(tables, parts, blocks)
     packed = jax.jit(SplitIntegers.whole)(integers)
-    points = by_reference(MODEL, scan, LAYOUT, values, classes, counts)
+    points = by_reference(tables, values, blocks)
     found = jax.jit(quantization.points_in_order)(scan, LAYOUT, packed, ends)
     np.testing.assert_array_equal(found, points)
     assert np.any(points)

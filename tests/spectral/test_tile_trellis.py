@@ -11,6 +11,7 @@ from nvc_jax.spectral import tile_trellis, trellis
 from nvc_jax.spectral.profiles import take_profile
 from nvc_jax.spectral.scan_order import make_scan_order
 from nvc_jax.spectral.trellis_costs import make_rates
+from nvc_jax.spectral.trellis_steps import TrellisBlocks, TrellisTables
 
 MODEL = jax.jit(take_profile)(nvc_jax.load_codec("nvc-1").params["entropy"], jnp.int32(1))
 LAYOUT = layout_for((16, 32, 40), (16, 27, 40))
@@ -29,7 +30,8 @@ def test_the_kernels_equal_the_reference(scale: float, lengths: list) -> None:
     scan = jax.jit(make_scan_order)(MODEL, LAYOUT)
     counts = jnp.asarray(rng.choice(lengths, n), jnp.int32)
     counts = jnp.minimum(counts, scan.counts[LAYOUT.partial_type])
-    arguments = (MODEL, scan, jax.jit(make_rates)(MODEL), LAYOUT.partial_type, values, classes, counts)
-    points = by_tiles(*arguments)
-    np.testing.assert_array_equal(points, by_reference(*arguments))
+    tables = TrellisTables(MODEL, scan, jax.jit(make_rates)(MODEL))
+    blocks = TrellisBlocks(classes, LAYOUT.partial_type, counts)
+    points = by_tiles(tables, values, blocks)
+    np.testing.assert_array_equal(points, by_reference(tables, values, blocks))
     assert np.any(points)

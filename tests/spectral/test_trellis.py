@@ -10,7 +10,8 @@ from nvc_jax.entropy import frequency_tables, tokens
 from nvc_jax.spectral import scan_order, trellis, trellis_costs
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
 from nvc_jax.spectral.training.geometric import leave_rare_to_escape, token_probabilities
-from nvc_jax.transform.block_layout import N_COEFFICIENTS
+from nvc_jax.spectral.trellis_steps import TrellisBlocks, TrellisTables
+from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
 
 N_CLASSES, N_TABLES = 2, 2
 P_NONZERO = np.array([0.3, 0.8, 0.45, 0.9])  # tables of the first quantiser, then of the second
@@ -49,6 +50,10 @@ quantize = jax.jit(trellis.quantize)
 make_scan_order, make_rates = jax.jit(scan_order.make_scan_order), jax.jit(trellis_costs.make_rates)
 
 
+def tables_for(layout: BlockLayout) -> TrellisTables:
+    return TrellisTables(MODEL, make_scan_order(MODEL, layout), make_rates(MODEL))
+
+
 def cost(values: np.ndarray, tables: np.ndarray, integers: tuple[int, ...], end: int) -> float:
     """Bits and error of a block's first coefficients, coded as ``integers`` up to an end."""
     total = 0.0
@@ -73,11 +78,8 @@ def test_no_path_is_better(scale: float) -> None:
     coefficients = np.clip(rng.laplace(0, scale, (n, count)), -2.9, 2.9)
     values[:, order[:count]] = np.where(rng.random((n, count)) < 0.25, 0, coefficients)
     layout, counts = layout_of_row(n), jnp.full(n, count, jnp.int32)
-    scan = make_scan_order(MODEL, layout)
-    block_classes = jnp.asarray(classes, jnp.int32)
-    points = quantize(
-        MODEL, scan, make_rates(MODEL), layout.partial_type, jnp.asarray(values), block_classes, counts
-    )
+    blocks = TrellisBlocks(jnp.asarray(classes, jnp.int32), layout.partial_type, counts)
+    points = quantize(tables_for(layout), jnp.asarray(values), blocks)
     ordered = np.asarray(points)[:, order]
     assert not ordered[:, count:].any()
     for block in range(n):
@@ -104,12 +106,12 @@ def test_blocks_do_not_depend_on_the_blocks_quantized_with_them() -> None:
     classes = jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32)
     counts = jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32)
     layout = layout_of_row(n)
-    scan, rates = make_scan_order(MODEL, layout), make_rates(MODEL)
-    together = quantize(MODEL, scan, rates, layout.partial_type, values, classes, counts)
+    tables, blocks = tables_for(layout), TrellisBlocks(classes, layout.partial_type, counts)
+    together = quantize(tables, values, blocks)
     apart = []
     for i in range(0, n, 37):
-        of_one = (leaf[i : i + 1] for leaf in (values, classes, counts))
-        apart.append(quantize(MODEL, scan, rates, layout.partial_type[:1], *of_one))
+        of_one = TrellisBlocks(*(leaf[i : i + 1] for leaf in blocks))
+        apart.append(quantize(tables, values[i : i + 1], of_one))
     np.testing.assert_array_equal(together[::37], jnp.concatenate(apart))
     assert np.asarray(together)[:, 1:].any()
     is_beyond = np.arange(511) >= np.asarray(counts)[:, None]
@@ -120,12 +122,8 @@ def test_huge_and_tiny_coefficients_keep_their_values() -> None:
     values = np.zeros((2, N_COEFFICIENTS), np.float32)
     values[0, np.asarray(MODEL.order)[:40]] = np.geomspace(1e-3, 30000, 40)
     layout = layout_of_row(2)
-    scan = make_scan_order(MODEL, layout)
-    counts = jnp.array([48, 48], jnp.int32)
-    classes = jnp.zeros(2, jnp.int32)
-    points = quantize(
-        MODEL, scan, make_rates(MODEL), layout.partial_type, jnp.asarray(values), classes, counts
-    )
+    blocks = TrellisBlocks(jnp.zeros(2, jnp.int32), layout.partial_type, jnp.array([48, 48], jnp.int32))
+    points = quantize(tables_for(layout), jnp.asarray(values), blocks)
     is_large = values > 5
     assert np.abs(np.asarray(points)[is_large] / 2 - values[is_large]).max() <= 1
     assert not np.asarray(points)[1].any()
@@ -137,14 +135,11 @@ def test_the_kernel_equals_the_reference(scale: float) -> None:
     values = rng.laplace(0, scale, (n, N_COEFFICIENTS)) * 0.99 ** np.arange(N_COEFFICIENTS)
     values[rng.random(values.shape) < 0.2] = 0
     layout = layout_of_row(n)
-    arguments = (
-        layout.partial_type,
-        jnp.asarray(values, jnp.float32),
-        jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32),
-        jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32),
-    )
-    scan, rates = make_scan_order(MODEL, layout), make_rates(MODEL)
-    points = quantize(MODEL, scan, rates, *arguments)
-    reference = jax.jit(trellis.quantize_reference)(MODEL, scan, rates, *arguments)
+    classes = jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32)
+    counts = jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32)
+    blocks = TrellisBlocks(classes, layout.partial_type, counts)
+    arguments = (tables_for(layout), jnp.asarray(values, jnp.float32), blocks)
+    points = quantize(*arguments)
+    reference = jax.jit(trellis.quantize_reference)(*arguments)
     np.testing.assert_array_equal(points, reference)
     assert np.asarray(points).any()
