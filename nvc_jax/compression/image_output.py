@@ -15,7 +15,7 @@ from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.images import coarser_levels, find_levels
 from nvc_jax.container.metadata import METADATA_KEY
 from nvc_jax.container.reader import Reader
-from nvc_jax.core.chunk_grid import Region, chunks_in_region, full_region
+from nvc_jax.core.chunk_grid import Region, chunks_in_region, first_voxel, full_region, shift_region
 from nvc_jax.core.concurrency import map_batches_on_devices
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape
@@ -72,18 +72,11 @@ def write_regions(
 def _write_parts(output: Output, name: Path) -> Generator[list[int], None, None]:
     """Write a region part by part, and yield the bytes of each chunk of a part that is written."""
     reader, region, target, chunk = output
-    starts = [bounds.start for bounds in region]
     n_together = math.prod(side // own for side, own in zip(chunk, reader.chunk, strict=True))
 
     def write_parts(parts: list[Region]) -> list[list[int]]:
-        within = [
-            tuple(
-                slice(start + bounds.start, start + bounds.stop)
-                for start, bounds in zip(starts, part, strict=True)
-            )
-            for part in parts
-        ]
-        decoded, sizes = _decode_parts(reader, within)
+        in_container = [shift_region(part, first_voxel(region)) for part in parts]
+        decoded, sizes = _decode_parts(reader, in_container)
         with naming(name):
             for written in [target[part].write(values) for part, values in zip(parts, decoded, strict=True)]:
                 written.result()
@@ -96,7 +89,11 @@ def _write_parts(output: Output, name: Path) -> Generator[list[int], None, None]
 
 
 def _decode_parts(reader: Reader, parts: Sequence[Region]) -> tuple[list[np.ndarray], list[list[int]]]:
-    """Decode regions; also returns the bytes that each of their chunks has of them."""
+    """Decode regions of a container.
+
+    Returns:
+        The values of each region; and for each region the bytes that it takes from each of its chunks.
+    """
     results = [np.empty([part.stop - part.start for part in region], reader.dtype) for region in parts]
     pieces = [(number, piece) for number, region in enumerate(parts) for piece in reader.pieces(region)]
     sizes: list[list[int]] = [[] for _ in parts]
@@ -104,12 +101,12 @@ def _decode_parts(reader: Reader, parts: Sequence[Region]) -> tuple[list[np.ndar
         batch = pieces[first : first + reader.batch_size]
         decoded = reader.decode_chunks([index for _, (index, _, _) in batch])
         for (number, (_, in_part, in_chunk)), values in zip(batch, decoded, strict=True):
-            own = values[in_chunk]
-            sizes[number].append(own.nbytes)
-            if own.shape == results[number].shape:
-                results[number] = own
+            wanted = values[in_chunk]
+            sizes[number].append(wanted.nbytes)
+            if wanted.shape == results[number].shape:
+                results[number] = wanted
             else:
-                results[number][in_part] = own
+                results[number][in_part] = wanted
     return results, sizes
 
 

@@ -80,6 +80,13 @@ def inner_boundaries(region: Region, shape: tuple[int, ...]) -> int:
     return sum(met << bit for bit, met in enumerate(meets))
 
 
+def shift_region(region: Region, first: tuple[int, ...]) -> Region:
+    """Region of a volume, from a region of a part of it whose first voxel is at ``first``."""
+    return tuple(
+        slice(origin + axis.start, origin + axis.stop) for axis, origin in zip(region, first, strict=True)
+    )
+
+
 def first_voxel(region: Region) -> tuple[int, ...]:
     """Get the indices of a region's first voxel."""
     return tuple(axis.start for axis in region)

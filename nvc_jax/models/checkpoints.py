@@ -30,8 +30,6 @@ FEWEST_DIGITS = 16
 """Hexadecimal digits of a SHA-256 that name a model: no two models have them in common by chance."""
 _CONFIG = "config.json"
 _PARAMS = "params"
-_found: dict[str, Path] = {}
-"""Shipped checkpoints by the digits that found them last."""
 
 
 @functools.cache
@@ -110,15 +108,8 @@ def find_shipped(sha256: str) -> Path | None:
     """Find the shipped checkpoint of a SHA-256, or of its first 16 digits or more; None if there is none."""
     if len(sha256) < FEWEST_DIGITS:
         return None
-    known = _found.get(sha256)
-    with contextlib.suppress(OSError):
-        if known is not None and stated_sha256(known).startswith(sha256):
-            return known
-    for path in shipped_models().values():
-        if stated_sha256(path).startswith(sha256):
-            _found[sha256] = path
-            return path
-    return None
+    matching = (path for path in shipped_models().values() if stated_sha256(path).startswith(sha256))
+    return next(matching, None)
 
 
 def stated_sha256(directory: Path) -> str:

@@ -13,7 +13,7 @@ import tensorstore as ts
 from nvc_jax.compression.view import open as open_view
 from nvc_jax.container.destinations import holds_container
 from nvc_jax.container.store import open_container
-from nvc_jax.core.chunk_grid import Region, chunks_in_region
+from nvc_jax.core.chunk_grid import Region, chunks_in_region, first_voxel, shift_region
 from nvc_jax.core.chunk_interfaces import NO_LIMITS
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.valid_values import valid_mask
@@ -186,11 +186,7 @@ def read_stoppable(store: ts.TensorStore, region: Region, stopping: threading.Ev
     def read_piece(place: Region) -> None:
         if stopping.is_set():
             raise Stopped("the viewer ends")
-        moved = (
-            slice(part.start + inner.start, part.start + inner.stop)
-            for part, inner in zip(region, place, strict=True)
-        )
-        values[place] = read_region(store, tuple(moved))
+        values[place] = read_region(store, shift_region(place, first_voxel(region)))
 
     for _ in map_in_order(read_piece, (place for _, place, _ in chunks_in_region(region, sides))):
         pass

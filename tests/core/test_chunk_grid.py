@@ -8,6 +8,7 @@ from nvc_jax.core.chunk_grid import (
     chunks_in_region,
     full_region,
     inner_boundaries,
+    shift_region,
 )
 
 SHAPE, CHUNK = (20, 8, 23), (8, 8, 8)
@@ -47,3 +48,7 @@ def test_inner_boundaries_are_those_with_a_neighbour() -> None:
         for index in ((0, 0, 0), (1, 0, 1), (2, 0, 2))
     }
     assert boundaries == {(0, 0, 0): 0b100010, (1, 0, 1): 0b110011, (2, 0, 2): 0b010001}
+
+
+def test_a_region_of_a_part_is_shifted_to_the_part() -> None:
+    assert shift_region((slice(0, 3), slice(2, 4)), (5, 0)) == (slice(5, 8), slice(2, 4))
