@@ -1,4 +1,4 @@
-"""The command line as ``python -m nvc_jax``, for where no script ``nvc`` is on the path."""
+"""The command line as ``python -m nvc_jax``, for systems where the script ``nvc`` is not on the path."""
 
 import sys
 

@@ -1,8 +1,9 @@
-"""Arithmetic of the networks: how exactly matrix products are computed, and what is kept between them.
+"""Precision of the networks' arithmetic: of matrix products, and of the values kept between them.
 
-CPUs compute in float32, whatever is asked. Accelerators have matrix units of fewer bits, which are faster.
-Containers are coded in float32 everywhere: each chunk states its largest error, which readers on other
-devices check, and a PSNR is met on every device. Volumes in memory state nothing, and so are coded faster.
+CPUs compute in float32, whatever is asked for. Accelerators have matrix units of fewer bits, which are
+faster. They are used for volumes in memory, of which no error is stated. Containers are coded in float32 on
+every device, for two reasons: each chunk states its largest error, which readers on other devices check, and
+a PSNR must be met on every device.
 """
 
 import dataclasses

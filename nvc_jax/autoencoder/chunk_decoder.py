@@ -1,4 +1,4 @@
-"""Payloads of latents to the voxels of their chunks."""
+"""Decoder of one chunk: a payload of latents to the voxels of the chunk."""
 
 import jax.numpy as jnp
 import numpy as np

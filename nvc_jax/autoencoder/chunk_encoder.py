@@ -1,6 +1,7 @@
-"""Chunks of a volume larger than memory, encoded by a block autoencoder.
+"""Encoder of the chunks of a volume larger than memory, by a block autoencoder.
 
-Margins and their blending reach into the blocks around a chunk, so that a chunk is encoded with a halo.
+The margin of a block, and the blending of margins, reach into the neighbouring blocks. So a chunk is encoded
+together with a halo, the blocks around it.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""A volume to its blocks' latents and back, each direction one compiled program (paper, section 2)."""
+"""Encoding and decoding of a volume by a block autoencoder, each one compiled program (paper, section 2)."""
 
 import functools
 from collections.abc import Callable

@@ -1,9 +1,9 @@
-"""Kernel that blends blocks for GPUs; ``whole_volume.assemble`` has its specification.
+"""Kernel of GPUs that blends the margins of blocks; ``whole_volume.assemble`` has its specification.
 
-A program takes a part of a row of voxels. Along each axis a voxel is in the core of one block, and may be in
-the margin of another. So it takes eight values, whose places are sums of one offset for each axis: some 110
-instructions for a voxel. XLA makes one kernel of the specification, too, but it finds the place of every
-value anew, in a text of 1,500 instructions.
+A program computes a part of a row of voxels. Along each axis a voxel lies in the core of one block, and may
+lie in the margin of another one. So eight values are blended, at addresses that are sums of one offset for
+each axis: some 110 instructions for a voxel. XLA makes one kernel of the specification, too, but it computes
+every address anew, in 1,500 instructions.
 """
 
 import functools

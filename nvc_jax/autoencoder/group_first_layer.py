@@ -1,4 +1,4 @@
-"""Kernel of an encoder's first layer for GPUs, which reads blocks where they lie in the volume.
+"""Kernel of GPUs that computes an encoder's first layer and reads blocks directly from the volume.
 
 Its specification is the first product of ``DenseAutoencoder.encode`` with the blocks of
 ``whole_volume.encode``. XLA writes these blocks to memory, margins included, and reads them again.

@@ -1,7 +1,7 @@
-"""Coding of volumes slab by slab: the form of CPUs, which keeps intermediates in cache.
+"""Coding of volumes slab by slab: the form of CPUs, which keeps intermediate arrays in cache.
 
-Other devices decode layer by layer, too, where margins are so wide that all blocks at once would take too
-much memory.
+Other devices decode slab by slab, too, if margins are so wide that all blocks at once would take too much
+memory.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Layers within kernels of TPUs: three products of bfloat16 for each, and what they give to the next."""
+"""Layers of the networks within kernels of TPUs: each is three products of bfloat16, and an activation."""
 
 from collections.abc import Sequence
 from typing import Any

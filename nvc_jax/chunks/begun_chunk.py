@@ -1,4 +1,7 @@
-"""A chunk of which enough is known to compare ways of coding it: with exact values apart, and without."""
+"""A chunk whose encoding has begun: its costs are estimated, and its way of coding can be chosen.
+
+A chunk with exact values is begun twice, with these values apart and without.
+"""
 
 import math
 from typing import NamedTuple

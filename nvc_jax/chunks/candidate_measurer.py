@@ -1,4 +1,4 @@
-"""Measuring of candidates: what readers will decode, the largest error, and what must be stored exactly."""
+"""Measurement of candidates: decoded values, largest error, and the values that must be stored exactly."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A chunk's values as the ways of coding them see them."""
+"""Values of a chunk as its encoder takes them: with their range, and the valid ones marked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

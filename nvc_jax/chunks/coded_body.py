@@ -1,4 +1,4 @@
-"""Bodies by a transform coder, as far as they are coded or taken apart."""
+"""Intermediate forms of a body by a transform coder, on the way to its bytes and back."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

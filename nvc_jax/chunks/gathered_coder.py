@@ -1,7 +1,7 @@
-"""A transform coder for each of several chunks, whose calls meet: one call of the device answers them all.
+"""A transform coder for several chunks at a time: one call of the device answers the calls for all of them.
 
-A chunk is encoded or decoded as it is alone, in a thread of its own, on the host. Only its calls of the coder
-wait for those of the other chunks. So each chunk has the bytes, and the values, that it has alone.
+Each chunk is encoded or decoded by a thread of its own on the host, as if it were alone. Only its calls of
+the coder wait for those of the other chunks. So a chunk has the same bytes, and the same values, as alone.
 """
 
 import functools

@@ -1,4 +1,7 @@
-"""Payloads that a search for a step tried, kept until their chunks are encoded by what it found."""
+"""Payloads that the search for a step has made, kept for the encoding of the volume.
+
+A chunk whose final target was tried in the search need not be encoded again.
+"""
 
 import threading
 

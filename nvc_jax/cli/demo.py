@@ -1,4 +1,4 @@
-"""The command ``nvc demo``: an embedded simulated volume through a model and its rivals.
+"""The command ``nvc demo``: an embedded simulated volume, compressed by a model and by other codecs.
 
 The volume is the vorticity magnitude of decaying turbulence, 96³ uint8, which ``benchmarks/sample.py``
 simulated.

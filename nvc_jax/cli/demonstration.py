@@ -1,4 +1,4 @@
-"""A volume through several models and through other codecs at as many bits: measured and drawn."""
+"""A volume compressed by several models, and by other codecs in as many bits: measured, and drawn."""
 
 import dataclasses
 import tempfile

@@ -1,4 +1,4 @@
-"""Pictures of a training: its learning curve, and volumes beside what the model makes of them."""
+"""Pictures of a training run: its learning curve, and slices of volumes beside their reconstructions."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A volume through nvc and through codecs of other libraries, by a few of its chunks."""
+"""Comparison of nvc with codecs of other libraries, on a few chunks of a volume."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Size, quality and time of compressing a volume, by a few of its chunks."""
+"""Estimate of the size, quality and time of compressing a volume, from a few of its chunks."""
 
 import dataclasses
 import math

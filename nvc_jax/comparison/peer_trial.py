@@ -1,4 +1,4 @@
-"""The chunks of a sample through a codec of another library."""
+"""Trial of a codec of another library: it encodes and decodes the chunks of a sample."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""A plot of rate against distortion of several codecs (extra ``plot``)."""
+"""Plot of quality against bits for several codecs (extra ``plot``)."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A volume of which a few chunks are tried in place of all."""
+"""The subject of a trial: a volume, and the few of its chunks that stand for all."""
 
 import dataclasses
 import math

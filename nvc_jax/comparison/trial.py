@@ -1,4 +1,4 @@
-"""A few chunks encoded and decoded at one target, as ``compress`` would."""
+"""Trial of one target: a few chunks are encoded and decoded as ``compress`` would do it."""
 
 import functools
 import math

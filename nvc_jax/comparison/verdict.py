@@ -1,4 +1,4 @@
-"""Words for the result of a comparison: which codec to use, also where it is another one."""
+"""Conclusions of a comparison in words: which codec to use, also if it is not nvc."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Arrays that begin where those of XLA do: JAX takes them on a CPU as they are, and copies others."""
+"""Arrays of NumPy that are aligned as those of XLA are: on a CPU JAX uses them without a copy."""
 
 import math
 import mmap

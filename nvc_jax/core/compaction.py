@@ -1,4 +1,4 @@
-"""Compaction: items that count before all others, in their order."""
+"""Compaction: indices that move the selected items of an array to its front and keep their order."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Threads that are kept from one call to the next: nothing else goes on while they are started and ended."""
+"""Executors whose threads are kept from one call to the next.
+
+Starting and ending threads takes time in which nothing else goes on.
+"""
 
 import contextlib
 import os

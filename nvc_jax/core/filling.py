@@ -1,4 +1,4 @@
-"""Filling of gaps: values that cost few bits in place of those that are not valid."""
+"""Filling of gaps: values that are not valid are replaced by values that cost few bits."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
-"""Threads whose requests are gathered: what several ask for at the same time is answered by one call.
+"""Gathering: one call answers the requests that several threads make at the same time.
 
-A round begins when each thread that is left waits for an answer. So it depends on the items alone, and never
-on time, which requests are answered together.
+A round begins when every thread that is still at work waits for an answer. So the items alone decide which
+requests are answered together, and time never does.
 """
 
 import queue

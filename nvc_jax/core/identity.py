@@ -1,4 +1,4 @@
-"""Objects as keys of caches by their identity, where they have no hash, as trees of arrays have none."""
+"""Keys of caches for objects that have no hash, such as trees of arrays: their identity."""
 
 from typing import Generic, TypeVar
 

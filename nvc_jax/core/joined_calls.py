@@ -1,4 +1,4 @@
-"""Calls of several threads, of which those that come while others are computed are computed together."""
+"""Joining of calls: calls that threads make while the devices are busy are then computed together."""
 
 import collections
 from collections.abc import Callable, Sequence

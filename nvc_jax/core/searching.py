@@ -1,7 +1,7 @@
-"""Search in sorted numbers by bisection, unrolled: it compiles to no loop; and sorted numbers on the host.
+"""Search in sorted numbers by unrolled bisection, which compiles to no loop; and different integers.
 
-``jnp.searchsorted`` gives the same, by a loop whose every step starts several kernels on a GPU, or by
-comparing all numbers with all entries.
+``jnp.searchsorted`` gives the same results. It runs a loop whose every step starts several kernels on a GPU,
+or compares all numbers with all entries.
 """
 
 import operator

@@ -1,4 +1,4 @@
-"""Headers that were read of a source when it was opened, kept for the reader of its metadata, who asks next.
+"""The last headers that were read when a source was opened, kept for the reading of its metadata.
 
 The headers of a series of a thousand files take seconds to read.
 """

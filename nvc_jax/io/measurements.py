@@ -1,4 +1,4 @@
-"""Volumes for those who learn from them: what stands for no measurement is NaN."""
+"""Volumes to learn from: every value that stands for no measurement is NaN."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Arrays in memory that stores wrap: TensorStore takes them as they are, and gives copies only."""
+"""Stores over arrays in memory, and the array of such a store: TensorStore itself only gives copies."""
 
 import weakref
 

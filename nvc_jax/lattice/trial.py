@@ -1,7 +1,7 @@
-"""Trial of the coarse levels of a volume: an eighth of its points, which are really quantised.
+"""Trial of the coarse levels of a volume: an eighth of its points is quantised, to learn its real cost.
 
-The samples of ``estimate`` are single points with neighbours that are nearly exact. At few bits a value,
-decoded neighbours are off and tables adapt to many contexts: only a trial tells how much that is.
+The samples of ``estimate`` are single points whose neighbours are nearly exact. At few bits a value, decoded
+neighbours are far off, and tables adapt to many contexts. Only a trial tells how much that matters.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""The same excerpt through codecs of other libraries, at the same bound or with the same bits."""
+"""An excerpt coded by codecs of other libraries, at the same bound or in as many bits."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Plain words for what a container promises, and whether an excerpt keeps it."""
+"""Sentences of the report: what a container guarantees, and whether the excerpt keeps it."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""Renderings of an excerpt: what is seen from outside, the original and the decoded volume alike."""
+"""Renderings of an excerpt from outside: the original and the decoded volume in the same view and colours."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Encoding of all blocks of a volume of which the shape is decided: decisions and the stream.
+"""Encoding of a volume whose shape is decided: all further decisions, and the stream of its blocks.
 
 Between the transform and the entropy coder GPUs keep coefficients and integers in arrays of their own kinds.
-So all of it has one form for them, and one for all other devices.
+So these stages together have one form for GPUs, and one for all other devices.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""Ends of blocks: up to where they may have integers other than 0, before these are chosen."""
+"""Ends of blocks before integers are chosen: the number of them that may be other than 0."""
 
 import jax
 import jax.numpy as jnp

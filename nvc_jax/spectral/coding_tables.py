@@ -1,4 +1,4 @@
-"""Tables that code the integers of a stream: of its profile, or, for a batch of streams, of all profiles."""
+"""Tables that code the integers of a stream: of its profile, or of all profiles for a batch of streams."""
 
 from typing import Any, NamedTuple
 

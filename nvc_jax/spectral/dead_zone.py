@@ -1,4 +1,4 @@
-"""Rounding with a dead zone: small coefficients become 0, whose integers are not worth their bits."""
+"""Rounding with a dead zone: a small coefficient becomes 0 if its integer would not be worth its bits."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Survey of a volume: all that is to be known of it before its range is."""
+"""Survey of a volume: its range and the sums of its blocks, before any decision."""
 
 import jax
 import jax.numpy as jnp

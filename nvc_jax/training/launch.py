@@ -1,4 +1,4 @@
-"""Connection of the processes of a cluster by JAX, where the environment says that there are several."""
+"""Connection of several processes by JAX, if the environment says that they are a cluster."""
 
 import atexit
 import contextlib

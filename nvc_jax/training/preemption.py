@@ -1,8 +1,8 @@
-"""Notice of a scheduler that a process is to end: SIGTERM, after which it has some seconds.
+"""Preemption: a scheduler sends SIGTERM to a process some seconds before it ends the process.
 
-A training run that is told so finishes the steps that it is in, saves its state, and ends. Where JAX's
-processes are connected, JAX takes the signal, and all of them save after the same step. In a single process
-this module takes it.
+A training run that gets the signal finishes the steps under way, saves its state, and ends. If JAX connects
+several processes, JAX takes the signal, and all of them save after the same step. In a single process this
+module takes it.
 """
 
 import contextlib

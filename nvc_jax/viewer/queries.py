@@ -1,4 +1,4 @@
-"""Checks of the queries of the page: text of a URL to numbers that lie within the volumes."""
+"""Checks of the page's queries: text of a URL becomes numbers that lie within the volumes."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Pixels of voxels: a slice reduced to as many pixels as a screen shows."""
+"""Reduction of a slice to as many pixels as a screen shows."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Answers that are kept, up to a number of bytes."""
+"""Cache of encoded slices, limited in bytes."""
 
 import collections
 import threading

@@ -1,4 +1,4 @@
-"""Volumes as the page shows them: containers at two levels, and whatever else can be read."""
+"""Volumes that the viewer shows: containers, in full and as previews, and any other source."""
 
 import dataclasses
 import math

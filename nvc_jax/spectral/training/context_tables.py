@@ -1,7 +1,7 @@
-"""Tables of integers by their contexts: which table codes the integers of each context and table best.
+"""Tables of integers by their contexts: the table that codes those of a context in the fewest bits.
 
-A model has no more tables than without contexts. The integers of a table in a context are coded by another
-table of the same quantiser, whose distribution is like theirs.
+A model with contexts has no more tables than a model without. In a context, the integers of one table are
+coded by another table of the same quantiser, whose distribution is like theirs.
 """
 
 import jax.numpy as jnp

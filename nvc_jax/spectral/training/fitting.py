@@ -1,10 +1,12 @@
 """One fitting of a spectral model: its profiles one by one, and then the frequencies of all of them.
 
-The steps of a fitting are these: one for each profile; in each pass over the chunks, by which frequencies
-are counted, one for each chunk; and one for the filter, if the model has one. The loss of a step is the bits
-of a voxel that its tables are fitted to: those of the sampled blocks with their classes, and then those of
-all tokens that are counted so far. The loss of the last one is the share of the squared error that the
-filter leaves.
+A fitting has these steps, and reports a loss after each:
+
+1. One for each profile. The loss is the bits of a voxel of the sampled blocks, with their classes.
+2. One for each chunk, in each of several passes that count frequencies. The loss is the bits of a voxel for
+   all tokens counted so far.
+3. One for the filter, if the model has one. The loss is the share of the squared error that the filter
+   leaves.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Numbers that say what spectral models are fitted on."""
+"""Defaults of the training of spectral models: the number of blocks, and the range of steps."""
 
 BLOCKS_PER_VOLUME = 3000
 """Default number of blocks of each chunk to learn classes from. On later steps of two series, 10752 took 0.0
