@@ -109,18 +109,15 @@ def choose_common_scale_reference(values: jax.Array, count: jax.Array) -> jax.Ar
     return candidates[jnp.argmin(lax.map(bits, candidates))]
 
 
-def choose_tables(values: jax.Array, scales: jax.Array) -> jax.Array:
+def tables_from(values: jax.Array, scales: jax.Array, start: jax.Array, thresholds: jax.Array) -> jax.Array:
     """Find the table by which each integer is coded: the index of a distribution, int32 (dims, n).
 
     Args:
         values: int32 (dims, n).
         scales: int32 (dims,).
+        start: uint32, from ``start_and_thresholds``.
+        thresholds: uint32 (dims, shifts), likewise.
     """
-    return tables_from(values, scales, *start_and_thresholds(scales))
-
-
-def tables_from(values: jax.Array, scales: jax.Array, start: jax.Array, thresholds: jax.Array) -> jax.Array:
-    """Find tables as ``choose_tables`` does, from what ``start_and_thresholds`` returns."""
 
     def choose(total: jax.Array, inputs: tuple) -> tuple[jax.Array, jax.Array]:
         value, scale, threshold = inputs

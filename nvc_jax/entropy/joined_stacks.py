@@ -54,7 +54,7 @@ def join_by_steps(words: jax.Array, bases: jax.Array, group_words: jax.Array) ->
 def join_by_kernel(
     words: jax.Array, bases: jax.Array, group_words: jax.Array, *, interpret: bool = False
 ) -> jax.Array:
-    """Join stacks by a kernel of GPUs, which needs no memory but that of the result."""
+    """Join stacks by a kernel of GPUs, which needs no memory except for the result."""
     ends = jnp.cumsum(group_words, dtype=jnp.int32)
     n_programs, results = -(-len(words) // _LANES), [jax.ShapeDtypeStruct(words.shape, words.dtype)]
     arguments = (words, ends, _distances(bases, ends, group_words))

@@ -131,5 +131,5 @@ def value_scale(original: np.ndarray) -> Scale:
 
 
 def error_scale(limit: float, largest: float) -> Scale:
-    """Colours of errors from −limit to limit, of which the largest may lie beyond."""
+    """Colours of errors from −limit to limit; larger errors have the colours of the ends."""
     return Scale(-limit, limit, "RdBu_r", "error", "both" if largest > limit else "neither")

@@ -39,7 +39,7 @@ def decide_shape(
 
 
 class ShapedVolume(NamedTuple):
-    """A volume of which the shape of the transform is decided.
+    """A volume after the decision of its transform's shape.
 
     Attributes:
         centered: float32 (z, y, x), from ``center_volume``.

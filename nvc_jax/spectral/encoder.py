@@ -142,9 +142,9 @@ def encode_below(
     profiles for the options, if they have been prepared.
 
     Returns:
-        The estimated cost, float32, of ``shape_decision``; and unless it is larger than the limit, what
-        ``encode_with_symbols`` returns, but that words behind the stream may be anything; or else arrays that
-        hold nothing.
+        The cost, float32, as ``shape_decision`` estimates it; then what ``encode_with_symbols`` returns,
+        except that words after the end of the stream are arbitrary. If the cost is larger than the limit,
+        only the cost means anything.
     """
 
     def encode_one(
@@ -170,7 +170,7 @@ _UNIT: dict[str, Any] = {"minimum": np.float32(0), "maximum": np.float32(1), "dt
 
 
 class _Prepared(NamedTuple):
-    """A volume of which the shape of the transform is known.
+    """A volume after the decision of its transform's shape.
 
     Attributes:
         cost: float32, estimated.

@@ -16,9 +16,9 @@ class EncoderOptions:
     """Choices that the encoder may make; hashable, a static argument of compiled functions.
 
     Attributes:
-        segment_lengths: lengths of segments, of which the encoder chooses one for each axis; some of
+        segment_lengths: lengths of segments, from which the encoder chooses one for each axis; some of
             ``segments.SEGMENT_LENGTHS``.
-        filters: filters, of which the encoder chooses one for each axis; some of ``lapped_filter.FILTERS``.
+        filters: filters, from which it chooses one for each axis; some of ``lapped_filter.FILTERS``.
         optimizes_integers: whether classes and integers are decided by rate and distortion. If not,
             coefficients are rounded to the nearest integer, and classes are those of the rounded integers.
             Only models of one quantiser can round.

@@ -1,9 +1,9 @@
 """Settings of the post-filter: how a stream says what the network is to do, and how the encoder decides it.
 
-The encoder measures the *noise* of what it decodes, the root mean square error, in units of which the network
-works. It measures, too, how much of the network's correction is worth taking, and states that *strength*. The
-strength is 0 where the network does not help, and under a bound: what another device rounds otherwise would
-come out of the network several times as large.
+The encoder decodes its own stream and measures two numbers. The *noise* is the root mean square error; the
+network works in units of it. The *strength* is the share of the network's correction that is worth taking. It
+is 0 if the network does not help, and under a bound, because the network may enlarge the small differences
+between devices several times.
 """
 
 from typing import NamedTuple

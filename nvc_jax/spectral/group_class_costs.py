@@ -135,7 +135,7 @@ def costs_of_tile(
     Other arguments are those of ``_find_costs``. Blocks that do not exist have values of 0.
 
     Returns:
-        int32 (TILE_BLOCKS, classes), of which those behind K are arbitrary.
+        int32 (TILE_BLOCKS, classes); classes from K on are arbitrary.
     """
     n_coefficients, n_classes = values.shape[0], zero_cost.shape[0]
     classes = tile_indices(0, tile_side(n_classes, n_classes))

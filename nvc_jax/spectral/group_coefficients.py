@@ -1,9 +1,9 @@
 """Coefficients of n blocks in the memory of GPUs, and access to them within kernels.
 
-The transform leaves them in parts. Fixed point, in 1/128 step, is all that the trellis needs. What is finer
-follows in a byte of its own, for decisions about classes. So kernels move two or three bytes of each
-coefficient in place of four. The few that are too large for that, and first coefficients, are floats in an
-array of which nothing else is written or read.
+The transform splits coefficients into parts. The trellis needs only a fixed-point number of two bytes, in
+1/128 step. Decisions about classes also need what is finer, which is a byte of its own. So kernels move two
+or three bytes of each coefficient in place of four. First coefficients, and the few that are too large for
+fixed point, are floats in a further array, whose other entries are never written or read.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Integers in scan order in the memory of GPUs, and access to them.
 
-Almost all fit into two bytes. Those that do not are in an array of which nothing else is written or read.
+Almost all fit into two bytes. The others are stored in a second array; nothing else in it is written or read.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Profiles: entropy models for different rates, of which the encoder chooses one for all blocks of a volume.
+"""Profiles: entropy models for different rates. The encoder chooses one for all blocks of a volume.
 
 Every block signals its class, so there cannot be many classes. Classes for all rates together would mostly be
 of no use at any one rate. Therefore a model has several profiles, each with classes for a range of rates, and

@@ -46,8 +46,8 @@ def scan_reference(
     """Bring the integers of blocks, points int32 (n, 512), into scan order.
 
     Returns:
-        The integers, int32 (n · 511,), from ``pack_integers``, of which those behind the ends of blocks are
-        arbitrary; and the ends, int32 (n,), from ``scan_order.find_ends``.
+        The integers, int32 (n · 511,), from ``pack_integers``; and the ends of blocks, int32 (n,), from
+        ``scan_order.find_ends``. Integers behind the end of a block are arbitrary.
     """
     scanned = scan_order.scan_blocks(scan, layout, points)
     packed = pack_integers(model, dependent_quantization.to_integers(scanned.ordered))

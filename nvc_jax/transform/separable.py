@@ -131,7 +131,7 @@ def forward_with_energies(
     """Compute the coefficients of a volume, as ``forward``, and the energies of its blocks.
 
     Args:
-        volume: of which the coefficients are.
+        volume: float32 (z, y, x), as of ``forward``.
         transforms: of the three axes.
         rule: of energies.
         original: from which ``volume`` was made, if it was. GPUs take it, and need ``volume`` no more.

@@ -25,7 +25,7 @@ def reduce_mean(values: np.ndarray, step: int) -> np.ndarray:
 
 
 def take_nearest(values: np.ndarray, step: int) -> np.ndarray:
-    """Return the middle value of blocks of ``step``² values, such as labels, of which there is no mean."""
+    """Return the middle value of blocks of ``step``² values, such as labels, which have no mean."""
     rows, columns = (np.minimum(np.arange(0, side, step) + step // 2, side - 1) for side in values.shape)
     return values[np.ix_(rows, columns)]
 

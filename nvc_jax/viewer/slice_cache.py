@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 
 
 class ByteCache:
-    """Bytes by their keys, of which those that were not used for longest are dropped.
+    """Bytes by their keys; if they are too many, the ones unused for longest are dropped.
 
     Args:
         most_bytes: bytes of all values together.

@@ -22,7 +22,7 @@ class SliceQuery:
     """A slice that the page asks for.
 
     Attributes:
-        volumes: number of a volume, or of two of which the second is subtracted from the first.
+        volumes: number of one volume, or of two: the second is subtracted from the first.
         level: ``full`` or ``preview``.
         rows, columns: axes that are shown.
         index: voxels of the volume along all axes; those of ``rows`` and ``columns`` do not count.

@@ -57,7 +57,7 @@ class ViewedVolume:
         levels: ``full``, and of containers ``preview``.
         metadata: of the volume.
         declared: values that stand for no measurement.
-        is_categorical: whether values are labels, of which there is no mean.
+        is_categorical: whether values are labels, which have no mean.
         facts: of a container, a line for people; else empty.
     """
 

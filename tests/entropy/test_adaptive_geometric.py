@@ -14,7 +14,8 @@ from nvc_jax.entropy.interleaving import max_lanes_for
 encode = jax.jit(adaptive_geometric.encode)
 decode = jax.jit(adaptive_geometric.decode, static_argnums=2)
 choose_scales = jax.jit(geometric_adaptation.choose_scales)
-choose_tables = jax.jit(geometric_adaptation.choose_tables)
+tables_from = jax.jit(geometric_adaptation.tables_from)
+start_and_thresholds = jax.jit(geometric_adaptation.start_and_thresholds)
 to_token = jax.jit(tokens.to_token)
 start_and_thresholds = jax.jit(geometric_adaptation.start_and_thresholds)
 encode_reference = jax.jit(adaptive_geometric.encode_reference)
@@ -35,7 +36,8 @@ def round_trip(values: np.ndarray, scales: np.ndarray) -> tuple[int, int]:
 def ideal_bits(values: np.ndarray, scales: np.ndarray) -> float:
     """Bits that the tables by which integers are coded allow."""
     given_values = values.astype(np.int32)
-    rows = np.asarray(choose_tables(given_values, scales.astype(np.int32)))
+    given_scales = scales.astype(np.int32)
+    rows = np.asarray(tables_from(given_values, given_scales, *start_and_thresholds(given_scales)))
     token, _, extra = (np.asarray(x) for x in to_token(given_values))
     frequencies = geometric_frequencies().astype(float)
     lacking = frequencies[rows, token] == 0

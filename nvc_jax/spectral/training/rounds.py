@@ -1,4 +1,4 @@
-"""Training in limited time: fittings of growing sizes, of which the last whole one counts.
+"""Training in limited time: fittings of growing sizes. The last one that is whole is the model.
 
 A round takes about twice the time of the round before: first it has more chunks, and from when it has all,
 more blocks of each. A round begins only if it is likely to end in time, and is dropped if it does not. The
@@ -25,7 +25,7 @@ _GROWTH = 2
 _SLOWDOWN = 2.25
 """Ratio of the times of neighbouring rounds that is expected: long rounds were measured to take 2.1 times."""
 _MOST_BLOCKS = 1 << 18
-"""Sampled blocks of a round, at most: 0.5 GiB of coefficients, of which there are some copies."""
+"""Sampled blocks of a round, at most: 0.5 GiB of coefficients, which are copied a few times."""
 
 _ROUND, _FIRST_STEP, _BEGAN = "round", "first_step", "round_began"
 _SECONDS, _LOSS = "round_seconds", "round_loss"
