@@ -20,6 +20,7 @@ from nvc_jax.io.metadata import (
     parse_numbers,
     parse_spacing,
 )
+from nvc_jax.io.open_variables import stored_values, variable_metadata
 
 
 def open_array(array: np.ndarray, name: str) -> ts.TensorStore:
@@ -44,7 +45,7 @@ def as_plain_array(source: Any, name: str) -> np.ndarray:
                 f"`{name}` (a {type(source).__name__}) may have masked voxels; give them a value first, for "
                 "instance with `dask.array.ma.filled`"
             )
-        return np.asarray(source)
+        return np.asarray(stored_values(source))
     array = source
     if not _has_masked_voxels(array) or not (array.dtype.kind in "iu" or is_float(array.dtype)):
         return np.asarray(array.data)
@@ -68,9 +69,10 @@ def _has_masked_voxels(array: Any) -> bool:
 
 
 def array_metadata(array: Any) -> VolumeMetadata:
-    """Read the fill value of a masked array, and the names and coordinates of an ``xarray.DataArray``.
+    """Read the metadata of a volume in memory, or that a library has open.
 
-    Any other array has no metadata. xarray is not imported.
+    These are the fill value of a masked array, names and coordinates of an ``xarray.DataArray``, and what a
+    variable of h5py, netCDF4 or zarr-python declares. Any other array has none. No library is imported.
     """
     if isinstance(array, np.ma.MaskedArray):
         if not _has_masked_voxels(array):
@@ -78,7 +80,7 @@ def array_metadata(array: Any) -> VolumeMetadata:
         # bfloat16 is no number for Python.
         fill_value = float(array.fill_value) if is_float(array.dtype) else array.fill_value
         return VolumeMetadata(missing_values=tuple(parse_floats(fill_value)))
-    return attempt(lambda: _labelled_metadata(array)) or VolumeMetadata()
+    return variable_metadata(array) or attempt(lambda: _labelled_metadata(array)) or VolumeMetadata()
 
 
 def _labelled_metadata(array: Any) -> VolumeMetadata:

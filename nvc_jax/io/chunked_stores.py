@@ -26,6 +26,7 @@ from nvc_jax.io.metadata import (
 from nvc_jax.io.paths import check_separators
 from nvc_jax.io.stored_arrays import DOCUMENT_KEYS, X_FIRST_DRIVERS, StoredArray, find_stored_array
 from nvc_jax.io.stored_axes import describe_axes, stored_shape
+from nvc_jax.io.unsigned_values import as_meant
 from nvc_jax.io.zarr_coordinates import with_group_coordinates
 
 _SIMPLE_SPEC_KEYS = {
@@ -84,7 +85,7 @@ def open_spec_array(spec: dict[str, Any]) -> ts.TensorStore:
     store = _open_cached(spec)
     if array is None:
         return arrange_axes(store, "" if "transform" in spec else str(spec.get("driver")))
-    return arrange_axes(store, array.driver, describe_axes(array).names)
+    return _arrange(store, array)
 
 
 def directory_level(path: Path, name: str) -> str | None:
@@ -197,7 +198,12 @@ def _holds_whole_chunks(layout: ts.ChunkLayout, shape: Shape, piece: Shape) -> b
 def _open_array(array: StoredArray) -> ts.TensorStore:
     """Open a stored array with its axes arranged."""
     store = _open_cached({"driver": array.driver, "kvstore": array.kvstore.spec().to_json()})
-    return arrange_axes(store, array.driver, describe_axes(array).names)
+    return _arrange(store, array)
+
+
+def _arrange(store: ts.TensorStore, array: StoredArray) -> ts.TensorStore:
+    """Arrange the axes of a stored array that is open; its integers are those that are meant."""
+    return as_meant(arrange_axes(store, array.driver, describe_axes(array).names), array.attributes)
 
 
 def _open_as_directory(spec: Any) -> ts.KvStore:

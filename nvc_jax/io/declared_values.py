@@ -19,6 +19,7 @@ import numpy as np
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import as_number, cast_values, is_float
 from nvc_jax.core.json_documents import read_json
+from nvc_jax.io.unsigned_values import UNSIGNED, attributes_as_meant
 
 FILL_VALUE = "_FillValue"
 _MISSING_VALUE = "missing_value"
@@ -56,7 +57,7 @@ def read_declared_values(
         missing_values: further missing values, which the format of the source or the user states.
         dtype: of the stored values.
     """
-    stated = list(missing_values)
+    attributes, stated = attributes_as_meant(attributes, dtype), list(missing_values)
     for name in (FILL_VALUE, _MISSING_VALUE):
         if name in attributes:
             numbers = parse_floats(attributes[name])
@@ -129,6 +130,7 @@ def attributes_for_zarr(
         missing_values: those that the format of the source states.
         dtype: of the volume.
     """
+    attributes = attributes_as_meant(attributes, dtype)
     kept = {name: value for name, value in attributes.items() if name != FILL_VALUE}
     fill_values = parse_floats(attributes.get(FILL_VALUE))
     others = [value for value in missing_values if value not in parse_floats(kept.get(_MISSING_VALUE))]
@@ -214,7 +216,7 @@ def _has_floats(stored: Any) -> bool:
 
 def _is_unsigned(attributes: Mapping[str, Any]) -> bool:
     """Tell whether signed integers stand for unsigned ones, as in files of NetCDF's classic model."""
-    return str(attributes.get("_Unsigned")).lower() == "true"
+    return str(attributes.get(UNSIGNED)).lower() == "true"
 
 
 def _warn(fault: str) -> None:

@@ -28,6 +28,7 @@ from nvc_jax.io.metadata import (
     parse_spacing,
 )
 from nvc_jax.io.readable import readable
+from nvc_jax.io.unsigned_values import as_meant
 
 LINKS = ("DIMENSION_LABELS", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates")
 """Attributes by which HDF5 and NetCDF link datasets; they are neither kept nor written anew."""
@@ -50,21 +51,21 @@ def open_hdf5(file: SourceFile) -> ts.TensorStore:
     """
     dataset = _find_dataset(file)
     name = f"{file.name}::{file.dataset}" if file.dataset else file.name
-    if not dataset.chunks:
-        return lazy_store(dataset.__getitem__, dataset.shape, dataset.dtype, name)
-    return lazy_store(
-        dataset.__getitem__,
-        dataset.shape,
-        dataset.dtype,
-        name,
-        chunk=_join_chunks(dataset.chunks),
-        cache_bytes=CACHE_BYTES,
+    chunk = _join_chunks(dataset.chunks) if dataset.chunks else None
+    cache_bytes = CACHE_BYTES if dataset.chunks else 0
+    store = lazy_store(
+        dataset.__getitem__, dataset.shape, dataset.dtype, name, chunk=chunk, cache_bytes=cache_bytes
     )
+    return as_meant(store, _read_attributes(dataset))
 
 
 def hdf5_metadata(file: SourceFile) -> VolumeMetadata:
     """Read a dataset's attributes, and its dimension scales (NetCDF's coordinates)."""
-    dataset = _find_dataset(file)
+    return dataset_metadata(_find_dataset(file))
+
+
+def dataset_metadata(dataset: Any) -> VolumeMetadata:
+    """Read the metadata of an open dataset of h5py."""
     axes = [_describe_axis(dataset, axis) for axis in kept_axes(dataset.shape)]
     rank = len(axes)
     spacing = parse_spacing([axis.spacing for axis in axes], rank)

@@ -29,6 +29,7 @@ from nvc_jax.io.metadata import (
 from nvc_jax.io.netcdf5 import VERSION_5, read_netcdf5
 from nvc_jax.io.netcdf_variable import NetcdfVariable, plain_attributes
 from nvc_jax.io.readable import readable
+from nvc_jax.io.unsigned_values import as_meant
 
 _MAGIC = b"CDF"
 _VERSIONS = (1, 2)
@@ -49,9 +50,10 @@ def open_netcdf(file: SourceFile) -> ts.TensorStore:
     variable = variables[name]
     with readable(file.name, "NetCDF"):
         variable.check_size()
-    return lazy_store(
+    store = lazy_store(
         variable.read, variable.shape, variable.dtype, f"{file.name}::{name}", axis_names=variable.dimensions
     )
+    return as_meant(store, variable.attributes)
 
 
 def netcdf_metadata(file: SourceFile) -> VolumeMetadata:

@@ -26,6 +26,7 @@ from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.paths import local_path, real_path, real_spec
 from nvc_jax.io.raw import RawFile
 from nvc_jax.io.selection import Selection, find_selection, select_metadata
+from nvc_jax.io.unsigned_values import as_meant
 from nvc_jax.io.volume_view import VolumeView
 
 _OfPlanes = tuple[Callable[[SourceFile], ts.TensorStore], Callable[[SourceFile], VolumeMetadata]]
@@ -44,7 +45,7 @@ def open_volume(source: Any) -> ts.TensorStore:
         source: one of
 
             - an array, a ``TensorStore`` or a view of ``nvc_jax.open``; masked voxels of ``numpy.ma`` have
-              the fill value;
+              the fill value; a variable of netCDF4 its stored values;
             - the path of a file: ``.npy``; ``.npz`` (its array ``volume``, or its only one); ``.raw``, named
               as in Open SciVis (``name_XxYxZ_dtype.raw``, x fastest); ``.nii``, ``.nii.gz``; ``.nrrd``,
               ``.nhdr``; ``.tif``, ``.tiff``; ``.h5``, ``.hdf5``, ``.nc`` (``path::/dataset``, or the only
@@ -72,8 +73,9 @@ def open_volume(source: Any) -> ts.TensorStore:
         return _open_selection(source)[0]
     path = source.path if isinstance(source, RawFile) else source
     name = str(path) if isinstance(path, str | Path) else "volume"
-    source = source.store if isinstance(source, VolumeView) else source
-    if isinstance(source, ts.TensorStore):
+    if isinstance(source, VolumeView):
+        store = as_meant(chunked_stores.arrange_axes(source.store), source.metadata.attributes)
+    elif isinstance(source, ts.TensorStore):
         store = chunked_stores.arrange_axes(source)
     elif isinstance(source, dict):
         store = chunked_stores.open_spec_array(real_spec(source))
@@ -87,7 +89,10 @@ def open_volume(source: Any) -> ts.TensorStore:
             f"not {type(source).__name__}"
         )
     else:
-        store = arrays.open_array(arrays.as_plain_array(source, name), name)
+        values = arrays.as_plain_array(source, name)
+        store = arrays.open_array(values, name)
+        if values.dtype.kind in "iu":
+            store = as_meant(store, read_metadata(source).attributes)
     check_array_shape(store.shape, name)
     check_dtype(store.dtype.numpy_dtype, name)
     return store[ts.d[:].translate_to[0]] if any(store.origin) else store

@@ -1,0 +1,70 @@
+"""Arrays of files that libraries have open: variables of netCDF4 and h5py, arrays of zarr-python.
+
+NumPy takes their values and drops what they declare: missing values, units, names of axes. The libraries are
+not imported.
+"""
+
+from typing import Any
+
+from nvc_jax.io.declared_values import declared_fill_value
+from nvc_jax.io.hdf5 import dataset_metadata
+from nvc_jax.io.metadata import VolumeMetadata, attributes_as_json, kept_axes, parse_names
+
+_XARRAY_NAMES = "_ARRAY_DIMENSIONS"
+"""Attribute by which xarray names axes in Zarr 2."""
+
+
+def variable_metadata(source: Any) -> VolumeMetadata | None:
+    """Read what an open variable declares; None if it is none of these libraries."""
+    if _is_of(source, "h5py", "Dataset"):
+        return dataset_metadata(source)
+    if _is_of(source, "netCDF4", "Variable"):
+        attributes = {name: source.getncattr(name) for name in source.ncattrs()}
+        return _with_names(source.shape, source.dimensions, attributes)
+    if not _is_of(source, "zarr", "Array"):
+        return None
+    attributes = dict(source.attrs)
+    names = getattr(source.metadata, "dimension_names", None) or attributes.get(_XARRAY_NAMES)
+    is_of_xarray = source.metadata.zarr_format == 2 and _XARRAY_NAMES in attributes
+    fill_values = declared_fill_value(source.fill_value, is_of_xarray=is_of_xarray)
+    return _with_names(source.shape, names, attributes, fill_values)
+
+
+def stored_values(source: Any) -> Any:
+    """Read the stored values of a variable of netCDF4, which would unpack and mask them.
+
+    Any other source is returned as it is.
+    """
+    if not _is_of(source, "netCDF4", "Variable"):
+        return source
+    settings = source.mask, source.scale
+    source.set_auto_maskandscale(False)
+    try:
+        return source[...]
+    finally:
+        source.set_auto_mask(settings[0])
+        source.set_auto_scale(settings[1])
+
+
+def _with_names(
+    shape: Any, names: Any, attributes: dict[str, Any], missing_values: tuple[float, ...] = ()
+) -> VolumeMetadata:
+    """Join names of axes, as far as they are known, attributes as JSON can hold them and missing values."""
+    kept = kept_axes(shape)
+    known = list(names) if names is not None and len(names) == len(shape) else [None] * len(shape)
+    converted = attributes_as_json(attributes)
+    from_attributes = VolumeMetadata.from_attributes([known[axis] for axis in kept], converted)
+    return VolumeMetadata(
+        parse_names([known[axis] for axis in kept], len(kept)),
+        from_attributes.spacing,
+        from_attributes.origin,
+        from_attributes.units,
+        converted,
+        missing_values,
+    )
+
+
+def _is_of(source: Any, library: str, name: str) -> bool:
+    """Tell whether an object is of a class of a library, or of one made from it."""
+    bases = type(source).__mro__
+    return any(base.__name__ == name and base.__module__.partition(".")[0] == library for base in bases)
