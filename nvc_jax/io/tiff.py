@@ -25,6 +25,7 @@ from nvc_jax.io.metadata import (
     parse_spacing,
 )
 from nvc_jax.io.readable import readable
+from nvc_jax.io.tiff_pages import check_pages
 
 _GDAL_NODATA = 42113
 """Tag by which GDAL states the missing value, as text."""
@@ -46,6 +47,7 @@ def open_tiff(file: SourceFile) -> ts.TensorStore:
     """
     import_extra("tifffile", "io")
     with readable(file.name, "TIFF"):
+        check_pages(file.path)
         series = _Series(file.path)
         offset = series.data_offset
     for fault in series.faults():
