@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorstore as ts
 
+from nvc_jax.core.json_documents import read_json
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import MAX_RANK, MIN_RANK
 from nvc_jax.io.axes import choose_volumes
@@ -84,13 +85,18 @@ def dataset_metadata(dataset: Any) -> VolumeMetadata:
 
 
 def _read_attributes(dataset: Any) -> dict[str, Any]:
-    """Read a dataset's attributes; NetCDF stores a single number as an array of one."""
+    """Read a dataset's attributes; NetCDF stores a single number as an array of one, and tables as JSON."""
     is_scale = attempt(lambda: as_json(dataset.attrs[CLASS]) == SCALE_CLASS)
     attributes = attributes_as_json(dataset.attrs, without=LINKS + _OF_SCALES * bool(is_scale))
-    return {
-        name: value[0] if isinstance(value, list) and len(value) == 1 else value
-        for name, value in attributes.items()
-    }
+    return {name: _as_stated(value) for name, value in attributes.items()}
+
+
+def _as_stated(value: Any) -> Any:
+    """Return a single number for a list of one, and a table for its text in JSON."""
+    if isinstance(value, list):
+        return value[0] if len(value) == 1 else value
+    is_table = isinstance(value, str) and value.startswith("[[")
+    return (attempt(lambda: read_json(value.encode())) if is_table else None) or value
 
 
 def _read_fill_value(dataset: Any) -> tuple[float, ...]:

@@ -56,8 +56,9 @@ def create_hdf5(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetad
         dataset = h5py.Dataset(h5py.h5d.create(file.id, _DATASET.encode(), stored, space, properties))
         attributes = plain_attributes(metadata, dtype)
         attributes.pop(AXIS_COORDINATES, None)  # which are written as dimension scales
-        _write_attributes(dataset, attributes, dtype)
-        _write_axes(file, dataset, metadata, has_dimensions=path.suffix.lower() == _NETCDF)
+        is_netcdf = path.suffix.lower() == _NETCDF
+        _write_attributes(dataset, _for_netcdf(attributes) if is_netcdf else attributes, dtype)
+        _write_axes(file, dataset, metadata, is_netcdf=is_netcdf)
         offset = dataset.id.get_offset()
     return FlatArray(path.absolute(), shape, little_endian, int(offset))
 
@@ -86,6 +87,22 @@ def _write_attributes(dataset: Any, attributes: Mapping[str, Any], dtype: np.dty
             dataset.attrs[name] = json.dumps(as_json(value))
 
 
+def _for_netcdf(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Give attributes the forms of NetCDF: its library opens no file with tables, and passes over bool."""
+    return {name: _as_netcdf(value) for name, value in attributes.items()}
+
+
+def _as_netcdf(value: Any) -> Any:
+    if isinstance(value, bool):
+        return np.int8(value)
+    if not isinstance(value, list | tuple):
+        return value
+    if any(isinstance(part, list | tuple) for part in value):
+        return json.dumps(as_json(value))
+    is_of_bool = bool(value) and all(isinstance(part, bool) for part in value)
+    return np.array(value, np.int8) if is_of_bool else value
+
+
 def _as_stored(value: Any, dtype: np.dtype) -> np.ndarray | None:
     """Convert numbers to the dtype of the samples; None if that would change them."""
     try:
@@ -105,10 +122,10 @@ def _as_stored(value: Any, dtype: np.dtype) -> np.ndarray | None:
     return np.array(integers, dtype).reshape(numbers.shape) if is_exact else None
 
 
-def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata, *, has_dimensions: bool) -> None:
+def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata, *, is_netcdf: bool) -> None:
     """Name the axes, and write coordinates as dimension scales.
 
-    Where none are known NetCDF (``has_dimensions``) has a scale nevertheless, which says so.
+    Where none are known NetCDF has a scale nevertheless, which says so.
     """
     rank = len(dataset.shape)
     names = metadata.complete_names(rank)
@@ -119,7 +136,7 @@ def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata, *, has_dimens
     for axis, name in enumerate(names if is_named and _DATASET not in names else default_names(rank)):
         step = spacing[axis]
         has_values = stated[axis] is not None or step is not None
-        has_scale = has_values or has_dimensions
+        has_scale = has_values or is_netcdf
         if name != names[axis] or not has_scale:
             dataset.dims[axis].label = names[axis]
         if not has_scale:
@@ -127,7 +144,9 @@ def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata, *, has_dimens
         side = dataset.shape[axis]
         if stated[axis] is not None:
             file[name] = stated[axis].values
-            _write_attributes(file[name], stated[axis].attributes, stated[axis].values.dtype)
+            described = stated[axis].attributes
+            described = _for_netcdf(described) if is_netcdf else described
+            _write_attributes(file[name], described, stated[axis].values.dtype)
         elif step is not None:
             file[name] = (origin[axis] or 0.0) + step * np.arange(side)
             if units[axis] is not None:

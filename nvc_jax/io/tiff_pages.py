@@ -51,8 +51,8 @@ def check_pages(path: Path) -> None:
                 following = _read(file, order + layout.offset)
             if following is None:
                 raise ValueError(
-                    f"page {n_pages} of it begins at byte {offset}, and the file, of {size} bytes, ends before "
-                    "that page does; copy it anew: it was cut off"
+                    f"page {n_pages} of it begins at byte {offset}, and the file, of {size} bytes, ends "
+                    "before that page does; copy it anew: it was cut off"
                 )
             offset, n_pages = following, n_pages + 1
 

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import h5py
+import netCDF4
 import numpy as np
 import pytest
 from volume_files import FILE_VOLUME as VOLUME
@@ -57,6 +58,27 @@ def test_coordinates_and_attributes_are_those_of_netcdf(tmp_path: Path) -> None:
     assert kept.attributes == METADATA.attributes | {"nested": '{"a": [1, null]}', "_FillValue": -999}
     write_volume(tmp_path / "w.nc", VOLUME, metadata=kept)
     assert read_metadata(tmp_path / "w.nc") == kept
+
+
+def test_the_library_of_netcdf_opens_attributes_of_any_form(tmp_path: Path) -> None:
+    attributes = {
+        "table": [[1.5, 2], [3, 4]],
+        "names": [["a"], ["b", None]],
+        "flag": True,
+        "flags": [True, False],
+    }
+    coordinates = {"z": {"dtype": "int64", "values": [5, 4, 1], "attributes": {"m": [[1], [2]], "f": True}}}
+    stated = VolumeMetadata(tuple("zyx"), attributes={**attributes, "axis_coordinates": coordinates})
+    write_volume(tmp_path / "v.nc", np.zeros((3, 4, 5), np.float32), metadata=stated)
+    with netCDF4.Dataset(tmp_path / "v.nc") as file:
+        variable = file["volume"]
+        assert variable.getncattr("table") == "[[1.5, 2], [3, 4]]"
+        assert (variable.flag, list(variable.flags)) == (1, [1, 0])
+        assert (file["z"].m, file["z"].f, list(file["z"][:])) == ("[[1], [2]]", 1, [5, 4, 1])
+    kept = read_metadata(tmp_path / "v.nc").attributes
+    assert (kept["table"], kept["names"]) == (attributes["table"], attributes["names"])
+    write_volume(tmp_path / "v.h5", np.zeros((3, 4, 5), np.float32), metadata=stated)
+    assert read_metadata(tmp_path / "v.h5").attributes["flag"] is True
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,9 @@ def test_a_file_that_was_cut_off_is_never_a_smaller_volume(options: dict[str, An
     content = (tmp_path / "whole.tif").read_bytes()
     for size in range(500, len(content), 500):
         (tmp_path / "cut.tif").write_bytes(content[:size])
-        try:
-            volume = open_volume(tmp_path / "cut.tif")
-        except ValueError as error:
-            assert "`" in str(error)
-            continue
-        assert volume.shape == VOLUME.shape  # all pages are there, and reading says if their samples are
+        with contextlib.suppress(ValueError):
+            # All pages are there; reading says if their samples are.
+            assert open_volume(tmp_path / "cut.tif").shape == VOLUME.shape
 
 
 def test_the_page_that_is_not_whole_is_named(tmp_path: Path) -> None:
