@@ -32,6 +32,7 @@ from nvc_jax.io.metadata import (
     parse_numbers,
     parse_spacing,
 )
+from nvc_jax.io.nifti_extensions import add_extensions, read_extensions
 from nvc_jax.io.readable import readable
 from nvc_jax.io.spatial_metadata import spatial_part
 from nvc_jax.io.written_attributes import kept_fields, warn_of_losses
@@ -58,6 +59,9 @@ _ALIGNED = 2
 """Code of an affine whose space is not named."""
 _QFORM_TOLERANCE = 1e-3
 """Difference of the affine by quaternions, which are float32, that is due to rounding."""
+_QFORM_FIELDS = ("pixdim", *(f"quatern_{axis}" for axis in "bcd"), *(f"qoffset_{axis}" for axis in "xyz"))
+_SFORM_FIELDS = tuple(f"srow_{axis}" for axis in "xyz")
+"""Header fields of the two forms of the affine."""
 _UNITS = {"m": "meter", "mm": "mm", MICROMETRE: "micron"}
 """NIfTI's names of its units."""
 _TIME_UNITS = {
@@ -102,6 +106,7 @@ def nifti_metadata(file: SourceFile) -> VolumeMetadata:
         image = _load_image(file)
     affine = attempt(lambda: np.asarray(image.affine, np.float64))
     header = {key: image.header[key] for key in image.header if key not in _HIDDEN_FIELDS}
+    header |= read_extensions(image.header, file.name)
     kept = kept_axes(image.shape[::-1], rank=N_SPATIAL)
     rank, n_axes = len(kept), len(image.shape)
     names = [_AXES[n_axes - 1 - axis] for axis in kept]
@@ -175,7 +180,7 @@ def check_nifti_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
 
 
 def create_nifti(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
-    """Create a NIfTI file with affine, unit, slope, intercept and description.
+    """Create a NIfTI file with affine, unit, slope, intercept, description and extensions.
 
     Positions in units of length that NIfTI does not have, or not together, become millimetres or micrometres.
     Other attributes have no place in it.
@@ -199,11 +204,13 @@ def create_nifti(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMeta
         with contextlib.suppress(KeyError, TypeError, ValueError):
             header[field] = kept[field].encode() if isinstance(kept[field], str) else kept[field]
     header["magic"] = header.single_magic
-    header["vox_offset"] = header.single_vox_offset
+    add_extensions(header, kept)
+    offset = int(header.single_vox_offset + header.extensions.get_sizeondisk())
+    header["vox_offset"] = offset
     with path.open("wb") as file:
         header.write_to(file)
-        file.truncate(header.single_vox_offset)
-    return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"), int(header.single_vox_offset))
+        file.truncate(offset)
+    return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"), offset)
 
 
 def _choose_unit(spatial: VolumeMetadata) -> str | None:
@@ -241,5 +248,17 @@ def _set_affine(header: Any, affine: np.ndarray | None, kept: dict[str, Any]) ->
     codes = [attempt(lambda name=name: int(kept[name])) or 0 for name in ("sform_code", "qform_code")]  # type: ignore[misc]
     header.set_sform(affine, codes[0] if any(codes) else _ALIGNED)
     header.set_qform(affine, codes[1])
+    if all(codes) and (attempt(lambda: _states_two_places(kept)) or False):
+        header["qform_code"] = 0  # of two places, that of the other form is kept
     if codes[1] and not np.allclose(header.get_qform(), affine, rtol=_QFORM_TOLERANCE, atol=_QFORM_TOLERANCE):
         header["qform_code"] = 0  # it holds no shear; the other form holds every affine
+
+
+def _states_two_places(kept: dict[str, Any]) -> bool:
+    """Tell whether the two affines of a source's header differ, as those of a scanner and of an atlas do."""
+    source = import_extra("nibabel", "io").Nifti1Header()
+    for field in (*_QFORM_FIELDS, *_SFORM_FIELDS):
+        source[field] = kept[field]
+    return not np.allclose(
+        source.get_qform(), source.get_sform(), rtol=_QFORM_TOLERANCE, atol=_QFORM_TOLERANCE
+    )

@@ -177,6 +177,17 @@ def test_shear_and_text_beyond_ascii_come_back(tmp_path: Path) -> None:
     assert written.header["descrip"].item().decode() == "µm, été"
 
 
+def test_of_two_affines_the_second_is_not_given_the_place_of_the_first(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(VOLUME.T, np.diag([2, 3, 4, 1]))
+    image.set_sform(np.diag([2, 3, 4, 1]), 4)
+    image.set_qform(np.diag([1, 1, 1, 1]), 1)
+    nibabel.save(image, tmp_path / "v.nii")
+    write_volume(tmp_path / "w.nii", VOLUME, metadata=read_metadata(tmp_path / "v.nii"))
+    written = nibabel.load(tmp_path / "w.nii")
+    np.testing.assert_array_equal(written.affine, np.diag([2, 3, 4, 1]))
+    assert (written.header["sform_code"], written.header["qform_code"]) == (4, 0)
+
+
 @pytest.mark.parametrize("codes", [(1, 1), (0, 1), (3, 0), (0, 0)])
 def test_affines_of_any_kind_come_back(codes: tuple[int, int], tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(VOLUME.T, ROTATED)
