@@ -16,6 +16,7 @@ from nvc_jax.io.axes import choose_volumes
 from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE, parse_floats
 from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.hdf5_types import check_virtual_sources, enum_attributes
 from nvc_jax.io.lazy import CACHE_BYTES, lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
@@ -52,6 +53,7 @@ def open_hdf5(file: SourceFile) -> ts.TensorStore:
     """
     dataset = _find_dataset(file)
     name = f"{file.name}::{file.dataset}" if file.dataset else file.name
+    check_virtual_sources(dataset, file.path, name)
     chunk = _join_chunks(dataset.chunks) if dataset.chunks else None
     cache_bytes = CACHE_BYTES if dataset.chunks else 0
     store = lazy_store(
@@ -79,6 +81,7 @@ def dataset_metadata(dataset: Any) -> VolumeMetadata:
         origin=parse_numbers([axis.origin for axis in axes], rank),
         units=parse_names("um" if use_element_size else [axis.unit for axis in axes], rank),
         attributes=_read_attributes(dataset)
+        | enum_attributes(dataset)
         | state_coordinates([axis.name for axis in axes], [axis.coordinates for axis in axes]),
         missing_values=_read_fill_value(dataset),
     )
