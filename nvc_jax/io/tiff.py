@@ -26,6 +26,7 @@ from nvc_jax.io.metadata import (
 )
 from nvc_jax.io.readable import readable
 from nvc_jax.io.tiff_pages import check_pages
+from nvc_jax.io.tiff_tags import tag_attributes
 
 _GDAL_NODATA = 42113
 """Tag by which GDAL states the missing value, as text."""
@@ -153,7 +154,7 @@ def tiff_metadata(file: SourceFile) -> VolumeMetadata:
         page, ome, imagej = tiff.pages.first, tiff.ome_metadata, tiff.imagej_metadata
         description = page.description
         resolutions = attempt(lambda: [page.tags[f"{axis}Resolution"].value for axis in "YX"]) or []
-        no_data = read_no_data(tiff)
+        no_data, tags = read_no_data(tiff), attempt(lambda: tag_attributes(tiff)) or {}
         letters = str(tiff.series[0].get_axes(squeeze=True))
     if ome is not None:
         metadata = _ome_metadata(ome, letters)
@@ -165,6 +166,7 @@ def tiff_metadata(file: SourceFile) -> VolumeMetadata:
             dimension_names=_names(letters) if has_channels else None,
             attributes={"ImageDescription": description} if description else {},
         )
+    metadata = dataclasses.replace(metadata, attributes=metadata.attributes | tags)
     return metadata if no_data is None else _with_no_data(metadata, no_data)
 
 
