@@ -33,6 +33,17 @@ def open_array(array: np.ndarray, name: str) -> ts.TensorStore:
     return wrap_array(array if array.dtype == native else array.astype(native))
 
 
+def is_array(source: Any) -> bool:
+    """Tell whether NumPy makes an array of an object: of numbers, and of nested lists of such."""
+    if hasattr(source, "shape"):
+        # An image of nibabel and a sparse matrix have a shape, and are none.
+        return hasattr(source, "__array__") or hasattr(source, "__array_interface__")
+    try:
+        return np.ndim(source) > 0
+    except (TypeError, ValueError):
+        return False
+
+
 def as_plain_array(source: Any, name: str) -> np.ndarray:
     """Convert an array of any kind to a plain one, in which masked voxels have the fill value.
 

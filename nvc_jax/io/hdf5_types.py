@@ -1,4 +1,4 @@
-"""What HDF5 declares by types and layouts: names of integers, and other files that hold the voxels."""
+"""Declarations that HDF5 makes by types and layouts: names of integers, other files that hold voxels."""
 
 import os
 from pathlib import Path

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import Shape
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import FlatArray, TemporaryCopy
@@ -25,6 +26,8 @@ def open_npy(file: SourceFile) -> ts.TensorStore:
     try:
         with file.path.open("rb") as stream:
             array = _read_layout(file.path, stream)
+        if array.dtype.hasobject:  # which are pickled, in another number of bytes
+            check_dtype(array.dtype, file.name)
         array.check_size(file.name)
     except (ValueError, EOFError) as error:
         raise ValueError(unreadable(file.name, ".npy array", error)) from error

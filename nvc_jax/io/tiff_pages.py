@@ -12,8 +12,8 @@ from typing import BinaryIO, NamedTuple
 class _Layout(NamedTuple):
     """Fields of a variant of TIFF: formats of a page's count of tags and of an offset, and bytes of a tag."""
 
-    count: str
-    offset: str
+    count_format: str
+    offset_format: str
     tag_bytes: int
 
 
@@ -37,18 +37,18 @@ def check_pages(path: Path) -> None:
             return
         file.seek(_HEADERS[version])
         layout = _LAYOUTS[version]
-        offset, n_pages, seen = _read(file, order + layout.offset), 0, set[int]()
+        offset, n_pages, seen = _read(file, order + layout.offset_format), 0, set[int]()
         while offset:
             if offset in seen:
                 return
             seen.add(offset)
             if offset < size:
                 file.seek(offset)
-            n_tags = None if offset >= size else _read(file, order + layout.count)
+            n_tags = None if offset >= size else _read(file, order + layout.count_format)
             following = None
             if n_tags is not None:
                 file.seek(n_tags * layout.tag_bytes, os.SEEK_CUR)
-                following = _read(file, order + layout.offset)
+                following = _read(file, order + layout.offset_format)
             if following is None:
                 raise ValueError(
                     f"page {n_pages} of it begins at byte {offset}, and the file, of {size} bytes, ends "

@@ -83,7 +83,7 @@ def open_volume(source: Any) -> ts.TensorStore:
         store = raw.open_raw_file(source)
     elif isinstance(source, str | Path):
         store = _open_named(str(source))
-    elif np.ndim(source) == 0 and not hasattr(source, "shape"):
+    elif not arrays.is_array(source):
         raise TypeError(
             f"`{name}` (={source!r:.80}) must be an array, a path, a URL, a TensorStore spec or a RawFile, "
             f"not {type(source).__name__}"

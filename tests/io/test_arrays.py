@@ -2,8 +2,11 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+import nibabel
 import numpy as np
 import pytest
+import scipy.sparse
+import xarray
 
 from nvc_jax.io.lazy import read_region, view_region
 from nvc_jax.io.metadata import VolumeMetadata
@@ -17,6 +20,20 @@ def test_arrays_are_volumes() -> None:
     for volume in (VOLUME[0], VOLUME[None], VOLUME[None, ..., None]):
         np.testing.assert_array_equal(read_volume(volume.astype(">u2")), volume, strict=True)
     np.testing.assert_array_equal(read_volume(VOLUME[None, None, None]), VOLUME[None, None])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        nibabel.Nifti1Image(VOLUME.astype(np.int16), np.eye(4)),
+        xarray.Dataset({"v": (("z", "y", "x"), VOLUME)}),
+        scipy.sparse.csr_matrix(VOLUME[0]),
+    ],
+    ids=lambda source: type(source).__name__,
+)
+def test_objects_that_hold_an_array_are_named(source: Any) -> None:
+    with pytest.raises(TypeError, match=f"must be an array, .* not {type(source).__name__}"):
+        open_volume(source)
 
 
 def test_arrays_of_another_rank_or_dtype_are_errors() -> None:

@@ -64,3 +64,9 @@ def test_arrays_of_any_rank_open(shape: tuple[int, ...], order: Any, tmp_path: P
     np.savez(tmp_path / "v.npz", volume=values)
     for name in ("v.npy", "v.npz"):
         np.testing.assert_array_equal(read_volume(tmp_path / name), values, strict=True)
+
+
+def test_arrays_of_objects_are_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.full((4, 4, 4), None))
+    with pytest.raises(TypeError, match=r"v.npy` has dtype object; supported dtypes are"):
+        open_volume(tmp_path / "v.npy")
