@@ -82,7 +82,7 @@ class _Series:
         self._open_file = OpenFile(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
         file = import_extra("tifffile", "io").TiffFile(self._open_file.stream(str(path)))
         self._series = file.series[0]
-        self._lock = threading.Lock()
+        self._lock, self._name = threading.Lock(), str(path)
         self.shape = tuple(int(side) for side in self._series.get_shape(squeeze=True))
         self.dtype = np.dtype(self._series.dtype)
         n_pages, size = len(self._series.pages), self._series.keyframe.size
@@ -140,7 +140,8 @@ class _Series:
             page = self._series.pages[number]
             if page is None:  # OME-TIFF may lack planes.
                 return np.zeros(sides, self.dtype)
-            return page.asarray(maxworkers=1).reshape(sides)
+            with readable(self._name, "TIFF"):  # TensorStore has no text for the errors of decoders
+                return page.asarray(maxworkers=1).reshape(sides)
 
     def load(self) -> np.ndarray:
         """Decode the complete series."""

@@ -45,6 +45,14 @@ def test_the_page_that_is_not_whole_is_named(tmp_path: Path) -> None:
         open_volume(tmp_path / "v.tif")
 
 
+def test_samples_that_were_cut_off_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "v.tif", VOLUME, photometric="minisblack", metadata=None, compression="zlib")
+    content = (tmp_path / "v.tif").read_bytes()
+    (tmp_path / "v.tif").write_bytes(content[:-10])
+    with pytest.raises(ValueError, match=r"v.tif` is not a readable TIFF file"):
+        read_volume(tmp_path / "v.tif")
+
+
 @pytest.mark.parametrize("content", [b"", b"II", b"II\x07\x00", b"%PDF-1.4", b"II*\0\x08\0\0\0"])
 def test_other_files_are_left_to_the_library(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "v.tif").write_bytes(content)
