@@ -30,9 +30,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers, and other processes, sha
     os.environ["XLA_FLAGS"] = " ".join([*flags, os.environ.get("XLA_FLAGS", "")])
     # As many processes run as there are cores; idle threads of NumPy's products would keep these busy.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Many tests encode volumes of one shape, some in processes of their own.
+    # Many tests encode volumes of one shape, some in processes of their own. A program that compiles in less
+    # than this takes about as long to be written and read.
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="nvc-programs-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import hypothesis
@@ -42,7 +43,8 @@ import pytest
 from nvc_jax.core.heaps import release_unused
 
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+SHORTEST = float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("nvc", deadline=None, max_examples=25, derandomize=True)
@@ -54,17 +56,31 @@ LONGEST = (
     "integration/test_docs.py",
     "integration/test_clusters.py",
     "integration/test_training_processes.py",
-    "spectral/test_encoder.py",
-    "integration/test_writers.py",
+    "spectral/test_tile_runs.py",
+    "integration/test_series.py",
+    "spectral/test_group_columns.py",
+    "autoencoder/test_tile_kernels.py",
+    "spectral/training/test_fit.py",
+    "autoencoder/test_tile_blend_decoder.py",
+    "benchmarks/test_programs.py",
     "format/test_golden.py",
+    "autoencoder/test_tile_window_encoder.py",
+    "spectral/test_native_bitstream.py",
+    "integration/test_interruption.py",
+    "lattice/test_native_programs.py",
+    "integration/test_writers.py",
+    "autoencoder/test_codec.py",
+    "spectral/test_group_bitstream.py",
+    "compression/test_compress.py",
     "chunks/test_chunk_codec.py",
+    "chunks/test_encoding_batches.py",
+    "spectral/test_encoder.py",
     "integration/test_bounds.py",
     "spectral/test_model.py",
     "integration/test_large_volumes.py",
     "integration/test_processes.py",
     "integration/test_ranks.py",
     "integration/test_fuzz.py",
-    "spectral/training/test_fit.py",
     "integration/test_missing_values.py",
     "models/test_registry.py",
 )

@@ -1,4 +1,5 @@
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,13 @@ from nvc_jax.spectral.group_columns import transform_columns
 from nvc_jax.spectral.shape_lines import TablePlace, Transforms, transform_reference
 
 by_kernel = jax.jit(partial(transform_columns, interpret=True))
-by_reference = jax.jit(transform_reference)
 N_COLUMNS = 2
+
+
+@jax.jit
+def by_reference(columns: PlacedColumns, *arguments: Any) -> tuple[tuple[jax.Array, ...], jax.Array]:
+    """Get the results of the reference, and the voxels of the columns."""
+    return transform_reference(columns, *arguments), columns.take()
 
 
 def place_columns(length: int, sides: tuple[int, int], axis: int, *, is_scaled: bool) -> PlacedColumns:
@@ -63,11 +69,11 @@ def test_the_kernel_transforms_along_all_axes(length: int, sides: tuple[int, int
         arguments = (columns, valid_shapes, tables, choice, jnp.int32(axis), table, place, jnp.float32(0.5))
         arguments = jax.tree.map(jnp.asarray, arguments)
         lines, are_means, costs = by_kernel(*arguments)
-        wanted, wanted_means, wanted_costs = by_reference(*arguments)
+        (wanted, wanted_means, wanted_costs), voxels = by_reference(*arguments)
         np.testing.assert_allclose(lines, wanted, rtol=0, atol=2e-4)
         np.testing.assert_array_equal(are_means, wanted_means)
         np.testing.assert_allclose(costs, wanted_costs, rtol=1e-5)
-        expected = np.einsum("niy,njx,nsyx->nijs", first, second, columns.take())
+        expected = np.einsum("niy,njx,nsyx->nijs", first, second, voxels)
         np.testing.assert_allclose(lines, expected.reshape(-1, length), rtol=0, atol=2e-4)
 
 
