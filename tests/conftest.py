@@ -30,10 +30,9 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers, and other processes, sha
     os.environ["XLA_FLAGS"] = " ".join([*flags, os.environ.get("XLA_FLAGS", "")])
     # As many processes run as there are cores; idle threads of NumPy's products would keep these busy.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Many tests encode volumes of one shape, some in processes of their own. A program that compiles in less
-    # than this takes about as long to be written and read.
+    # Many tests encode volumes of one shape, some in processes of their own.
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="nvc-programs-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import hypothesis
@@ -43,8 +42,9 @@ import pytest
 from nvc_jax.core.heaps import release_unused
 
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
-SHORTEST = float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
+# Processes that tests start share all of their programs. Here, where a program is seldom compiled again,
+# writing one takes longer than it saves if it compiles in less than this.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("nvc", deadline=None, max_examples=25, derandomize=True)
