@@ -56,26 +56,30 @@ def find_target_of_psnr(
     def psnr_of(regions: Sequence[Region], step: float) -> float:
         return chunks.psnr_of(chunks.measure(regions, target_by(step), measured))
 
-    guess, spread, of_all = (
-        _guess(chunks, psnr, limits, regions),
-        chunks.spread,
-        functools.partial(psnr_of, regions),
-    )
+    of_all = functools.partial(psnr_of, regions)
+    guess, spread = _guess(chunks, psnr, limits, regions), chunks.spread
     if are_spread and len(regions) >= _LEAST_FOR_MIDDLE:
         of_middle = functools.partial(psnr_of, spread.middle())
         step = find_spread_step(of_all, of_middle, psnr, limits, guess, spread.nearest)
     else:
-        if are_spread:
-            guess = guess._replace(step=spread.nearest(guess.step))
-        step = find_step(of_all, psnr, limits, start=guess).step
+        start = guess._replace(step=spread.nearest(guess.step)) if are_spread else guess
+        step = find_step(of_all, psnr, limits, start=start).step
     if step <= limits[0] * _NEAR or chunks.in_units(step) < _SMALLEST_STEP:
-        reached = of_all(step)
-        if not reached >= psnr - _PROMISED_DB:
-            raise ValueError(
-                f"`psnr` (={psnr}) is beyond this volume, whose range is {width:g}: {reached:.2f} dB is "
-                "reached at best; use `lossless` or `max_error`, or multiply the volume by a number"
-            )
+        _check_reached(of_all(step), psnr, width)
     return target_by(step)
+
+
+def _check_reached(reached: float, psnr: float, width: float) -> None:
+    """Refuse a PSNR that the smallest step does not reach.
+
+    Raises:
+        ValueError: it does not, by more than is promised.
+    """
+    if not reached >= psnr - _PROMISED_DB:
+        raise ValueError(
+            f"`psnr` (={psnr}) is beyond this volume, whose range is {width:g}: {reached:.2f} dB is reached "
+            "at best; use `lossless` or `max_error`, or multiply the volume by a number"
+        )
 
 
 def _guess(
