@@ -4,8 +4,10 @@ Read ``volumes`` first: it opens any source, or a ``selection`` of one. Then rea
 a source may state about a volume, ``declared_values``, those of them by which values are no measurement,
 ``measurements``, which marks these, ``unsigned_values``, integers that stand for others, ``axes``, which
 tells axes of space from others by their names, ``coordinates``, those of axes that are uneven, fall or are
-described, ``geometry``, those by which voxels have positions, ``lengths``, their units, ``spatial_metadata``,
-those of the axes of space, ``lazy``, which makes stores of flat files and of functions, ``volume_view``, a
+described, ``global_attributes``, those of a file or group, ``geometry``, those by which voxels have
+positions, ``lengths``, their units, ``spatial_metadata``, those of the axes of space, ``lazy``, which makes
+stores of flat files and of functions,
+``volume_view``, a
 store that dask and pickle take, ``file_format``, the interface of a format, and ``formats``, the list of
 them. Each format is a module (``npy``, ``raw``, ``nifti`` and ``nifti_extensions``, ``mgh``, ``nrrd``,
 ``nrrd_parts`` and ``nrrd_output``, ``mrc``, ``metaimage``, ``tiff``, ``tiff_pages``, ``tiff_tags`` and

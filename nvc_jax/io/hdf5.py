@@ -5,6 +5,7 @@
 
 import dataclasses
 import math
+import warnings
 from typing import Any
 
 import tensorstore as ts
@@ -16,7 +17,8 @@ from nvc_jax.io.axes import choose_volumes
 from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE, parse_floats
 from nvc_jax.io.file_format import SourceFile
-from nvc_jax.io.hdf5_types import check_virtual_sources, enum_attributes
+from nvc_jax.io.global_attributes import state_global_attributes, warn_of_references
+from nvc_jax.io.hdf5_types import check_virtual_sources, enum_attributes, with_empty_values
 from nvc_jax.io.lazy import CACHE_BYTES, lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
@@ -68,19 +70,24 @@ def hdf5_metadata(file: SourceFile) -> VolumeMetadata:
 
 
 def dataset_metadata(dataset: Any) -> VolumeMetadata:
-    """Read the metadata of an open dataset of h5py."""
+    """Read the metadata of an open dataset of h5py, and the attributes of the groups that it is in.
+
+    A warning names attributes that JSON cannot hold, and another one variables that it refers to.
+    """
     axes = [_describe_axis(dataset, axis) for axis in kept_axes(dataset.shape)]
     rank = len(axes)
     spacing = parse_spacing([axis.spacing for axis in axes], rank)
     # The attribute by which ImageJ's HDF5 plugin states the spacing.
     element_size = attempt(lambda: parse_spacing(dataset.attrs["element_size_um"]))
+    _warn_of_losses(dataset, {axis.name for axis in axes})
     use_element_size = spacing is None and element_size is not None and rank == 3
     return VolumeMetadata(
         dimension_names=parse_names([axis.name for axis in axes], rank),
         spacing=element_size if use_element_size else spacing,
         origin=parse_numbers([axis.origin for axis in axes], rank),
         units=parse_names("um" if use_element_size else [axis.unit for axis in axes], rank),
-        attributes=_read_attributes(dataset)
+        attributes=_read_global_attributes(dataset)
+        | _read_attributes(dataset)
         | enum_attributes(dataset)
         | state_coordinates([axis.name for axis in axes], [axis.coordinates for axis in axes]),
         missing_values=_read_fill_value(dataset),
@@ -90,8 +97,60 @@ def dataset_metadata(dataset: Any) -> VolumeMetadata:
 def _read_attributes(dataset: Any) -> dict[str, Any]:
     """Read a dataset's attributes; NetCDF stores a single number as an array of one, and tables as JSON."""
     is_scale = attempt(lambda: as_json(dataset.attrs[CLASS]) == SCALE_CLASS)
-    attributes = attributes_as_json(dataset.attrs, without=LINKS + _OF_SCALES * bool(is_scale))
+    hidden = LINKS + _OF_SCALES * bool(is_scale)
+    attributes = attributes_as_json(with_empty_values(dataset.attrs), without=hidden)
     return {name: _as_stated(value) for name, value in attributes.items()}
+
+
+def _groups_of(dataset: Any) -> list[Any]:
+    """List the groups that a dataset is in, from the file's own."""
+    groups = [dataset.parent]
+    while groups[0].name != "/":
+        groups.insert(0, groups[0].parent)
+    return groups
+
+
+def _read_global_attributes(dataset: Any) -> dict[str, Any]:
+    """Read the attributes of the groups that a dataset is in; those of inner groups take precedence."""
+    joined: dict[str, Any] = {}
+    for group in _groups_of(dataset):
+        joined |= _read_attributes(group)
+    return state_global_attributes(joined)
+
+
+def _warn_of_losses(dataset: Any, kept: set[str | None]) -> None:
+    """Warn of attributes that JSON cannot hold, and of datasets that are referred to and not kept.
+
+    Args:
+        dataset: of h5py.
+        kept: names of its axes.
+    """
+    h5py = import_extra("h5py", "io")
+    name = f"{dataset.file.filename}::{dataset.name}"
+    groups, scales = _groups_of(dataset), _scales_of(dataset)
+    lost = [
+        f"`{key}`"
+        for holder in (*groups, dataset)
+        for key in holder.attrs
+        if key not in (*LINKS, *_OF_SCALES) and key not in _read_attributes(holder)
+    ]
+    if lost:
+        warnings.warn(
+            f"`{name}` has the attributes {', '.join(lost)} of types that are not kept, such as complex "
+            "numbers and references: keep the file, too",
+            stacklevel=2,
+        )
+
+    def exists(word: str) -> bool:
+        return any(isinstance(attempt(lambda g=group: g[word]), h5py.Dataset) for group in groups)  # type: ignore[misc]
+
+    warn_of_references(name, [_read_attributes(holder) for holder in (dataset, *scales)], exists, kept)
+
+
+def _scales_of(dataset: Any) -> list[Any]:
+    """List the dimension scales of a dataset, one an axis that has one."""
+    scales = [attempt(lambda axis=axis: dataset.dims[axis][0]) for axis in range(len(dataset.shape))]  # type: ignore[misc]
+    return [scale for scale in scales if scale is not None]
 
 
 def _as_stated(value: Any) -> Any:

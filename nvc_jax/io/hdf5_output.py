@@ -19,6 +19,7 @@ from nvc_jax.core.shapes import Shape, default_names
 from nvc_jax.io.coordinates import AXIS_COORDINATES, read_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE
 from nvc_jax.io.file_format import check_written_dtype
+from nvc_jax.io.global_attributes import split_global_attributes
 from nvc_jax.io.hdf5 import CLASS, LINKS, SCALE_CLASS
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, as_json
@@ -54,10 +55,11 @@ def create_hdf5(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetad
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         space, stored = h5py.h5s.create_simple(shape), h5py.h5t.py_create(little_endian)
         dataset = h5py.Dataset(h5py.h5d.create(file.id, _DATASET.encode(), stored, space, properties))
-        attributes = plain_attributes(metadata, dtype)
+        attributes, of_file = split_global_attributes(plain_attributes(metadata, dtype))
         attributes.pop(AXIS_COORDINATES, None)  # which are written as dimension scales
         is_netcdf = path.suffix.lower() == _NETCDF
-        _write_attributes(dataset, _for_netcdf(attributes) if is_netcdf else attributes, dtype)
+        for holder, stated in ((dataset, attributes), (file, of_file)):
+            _write_attributes(holder, _for_netcdf(stated) if is_netcdf else stated, dtype)
         _write_axes(file, dataset, metadata, is_netcdf=is_netcdf)
         offset = dataset.id.get_offset()
     return FlatArray(path.absolute(), shape, little_endian, int(offset))

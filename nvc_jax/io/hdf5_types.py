@@ -1,6 +1,7 @@
 """Declarations that HDF5 makes by types and layouts: names of integers, other files that hold voxels."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,21 @@ def enum_attributes(dataset: Any) -> dict[str, Any]:
         _FLAG_VALUES: [int(names[name]) for name in ordered],
         _FLAG_MEANINGS: " ".join("_".join(name.split()) for name in ordered),
     }
+
+
+def with_empty_values(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes that can be read; those without a value, as of NetCDF, as empty text or list."""
+    h5py = import_extra("h5py", "io")
+    stated: dict[str, Any] = {}
+    for name in attributes:
+        try:
+            value = attributes[name]
+        except (OSError, TypeError, ValueError):
+            continue
+        if isinstance(value, h5py.Empty):
+            value = "" if value.dtype.kind in "SUO" else []
+        stated[name] = value
+    return stated
 
 
 def check_virtual_sources(dataset: Any, path: Path, name: str) -> None:

@@ -15,6 +15,7 @@ from nvc_jax.io import hdf5
 from nvc_jax.io.axes import choose_volumes
 from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.global_attributes import state_global_attributes, warn_of_references
 from nvc_jax.io.last_result import LastResult
 from nvc_jax.io.lazy import lazy_store
 from nvc_jax.io.metadata import (
@@ -27,14 +28,14 @@ from nvc_jax.io.metadata import (
     parse_spacing,
 )
 from nvc_jax.io.netcdf5 import VERSION_5, read_netcdf5
-from nvc_jax.io.netcdf_variable import NetcdfVariable, plain_attributes
+from nvc_jax.io.netcdf_variable import NetcdfHeader, NetcdfVariable, plain_attributes
 from nvc_jax.io.readable import readable
 from nvc_jax.io.unsigned_values import as_meant
 
 _MAGIC = b"CDF"
 _VERSIONS = (1, 2)
 """Versions that SciPy reads: with offsets of 32 bits and of 64."""
-_VARIABLES: LastResult[dict[str, NetcdfVariable]] = LastResult()
+_HEADERS: LastResult[NetcdfHeader] = LastResult()
 """Headers that were read when a file was opened."""
 
 
@@ -45,7 +46,7 @@ def open_netcdf(file: SourceFile) -> ts.TensorStore:
     """
     if not _is_netcdf3(file.path):
         return hdf5.open_hdf5(file)
-    variables = _VARIABLES.take(file.path, lambda: _read_variables(file))
+    variables = _HEADERS.take(file.path, lambda: _read_header(file)).variables
     name = _choose(file, variables)
     variable = variables[name]
     with readable(file.name, "NetCDF"):
@@ -57,22 +58,30 @@ def open_netcdf(file: SourceFile) -> ts.TensorStore:
 
 
 def netcdf_metadata(file: SourceFile) -> VolumeMetadata:
-    """Read a variable's attributes, and its coordinates: the variables that its dimensions name."""
+    """Read the attributes of a variable and of the file, and the variables that its dimensions name.
+
+    A warning names other variables that it refers to.
+    """
     if not _is_netcdf3(file.path):
         return hdf5.hdf5_metadata(file)
-    variables = _VARIABLES.take(file.path, lambda: _read_variables(file))
-    variable = variables[_choose(file, variables)]
+    header = _HEADERS.take(file.path, lambda: _read_header(file))
+    variables, chosen = header.variables, _choose(file, header.variables)
+    variable = variables[chosen]
     kept = kept_axes(variable.shape, variable.dimensions)
     names = [variable.dimensions[axis] for axis in kept]
     scales = [variables.get(name) for name in names]
     places = [find_place(lambda scale=scale: scale and scale.read(...)) for scale in scales]  # type: ignore[misc]
     rank = len(names)
+    described = [variable.attributes, *(scale.attributes for scale in scales if scale)]
+    warn_of_references(f"{file.name}::{chosen}", described, variables.__contains__, names)
     return VolumeMetadata(
         dimension_names=parse_names(names, rank),
         spacing=parse_spacing([spacing for _, spacing in places], rank),
         origin=parse_numbers([origin for origin, _ in places], rank),
         units=parse_names([scale and scale.attributes.get("units") for scale in scales], rank),
-        attributes=variable.attributes | state_coordinates(names, list(map(_coordinates, scales))),
+        attributes=state_global_attributes(header.attributes)
+        | variable.attributes
+        | state_coordinates(names, list(map(_coordinates, scales))),
     )
 
 
@@ -85,8 +94,8 @@ def _is_netcdf3(path: Path) -> bool:
         return stream.read(len(_MAGIC)) == _MAGIC
 
 
-def _read_variables(file: SourceFile) -> dict[str, NetcdfVariable]:
-    """Describe the variables of a NetCDF 3 file, without characters."""
+def _read_header(file: SourceFile) -> NetcdfHeader:
+    """Describe the variables of a NetCDF 3 file, without characters, and the file."""
     from scipy.io import netcdf_file  # takes long to import
 
     with readable(file.name, "NetCDF"):
@@ -99,7 +108,8 @@ def _read_variables(file: SourceFile) -> dict[str, NetcdfVariable]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of arrays that are still mapped
             with netcdf_file(file.path, "r", mmap=True) as opened:
-                return {name: _describe(file.path, opened.variables[name]) for name in opened.variables}
+                variables = {name: _describe(file.path, opened.variables[name]) for name in opened.variables}
+                return NetcdfHeader(variables, plain_attributes(opened._attributes))
 
 
 def _describe(path: Path, variable: Any) -> NetcdfVariable:

@@ -12,7 +12,7 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 
-from nvc_jax.io.netcdf_variable import NetcdfVariable, plain_attributes
+from nvc_jax.io.netcdf_variable import NetcdfHeader, NetcdfVariable, plain_attributes
 
 VERSION_5 = 5
 _MAGIC = b"CDF\5"
@@ -39,8 +39,8 @@ class _Declaration:
     begin: int
 
 
-def read_netcdf5(path: Path) -> dict[str, NetcdfVariable]:
-    """Describe the variables of a file.
+def read_netcdf5(path: Path) -> NetcdfHeader:
+    """Describe the variables and the attributes of a file.
 
     Raises:
         ValueError: the header is damaged, or cut short.
@@ -49,11 +49,11 @@ def read_netcdf5(path: Path) -> dict[str, NetcdfVariable]:
         header = _Header(stream, path.stat().st_size)
         n_records = header.read_number()
         dimensions = header.read_list("dimensions", lambda: (header.read_name(), header.read_number()))
-        header.read_list("attributes", header.read_attribute)
+        attributes = dict(header.read_list("attributes", header.read_attribute))
         declared = header.read_list("variables", header.read_variable)
     if n_records == _STREAMING:
         raise ValueError("its number of records is not stated: it was not closed")
-    return _place(path, dimensions, declared, n_records)
+    return NetcdfHeader(_place(path, dimensions, declared, n_records), plain_attributes(attributes))
 
 
 def _place(

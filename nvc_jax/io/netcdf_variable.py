@@ -1,4 +1,4 @@
-"""A variable of a file of NetCDF 3, whatever version of the format the file is of."""
+"""Variables and attributes of a file of NetCDF 3, whatever version of the format the file is of."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -39,6 +39,19 @@ class NetcdfVariable:
     def check_size(self) -> None:
         """Raise ``ValueError`` if the file is too short to hold the values."""
         self.read(...)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetcdfHeader:
+    """Header of a NetCDF 3 file.
+
+    Attributes:
+        variables: by their names.
+        attributes: global attributes, as JSON can hold them.
+    """
+
+    variables: dict[str, NetcdfVariable]
+    attributes: dict[str, Any]
 
 
 def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:

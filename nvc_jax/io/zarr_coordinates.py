@@ -1,4 +1,4 @@
-"""Coordinates of a Zarr array in a group, as xarray stores them: arrays that its dimensions name."""
+"""Coordinates of a Zarr array in a group, as xarray stores them, and the attributes of the group."""
 
 import dataclasses
 from typing import Any
@@ -8,6 +8,7 @@ import tensorstore as ts
 
 from nvc_jax.core.json_documents import read_json
 from nvc_jax.io.coordinates import AXIS_COORDINATES, Coordinates, describe_coordinates, state_coordinates
+from nvc_jax.io.global_attributes import GLOBAL_ATTRIBUTES, state_global_attributes
 from nvc_jax.io.locations import read_key
 from nvc_jax.io.metadata import (
     VolumeMetadata,
@@ -25,10 +26,13 @@ _DIMENSIONS = "_ARRAY_DIMENSIONS"
 """Attribute by which xarray names the dimensions in Zarr 2."""
 _MOST_VALUES = 1 << 16
 """Values of an array of coordinates that is read at most."""
+_OF_IMAGES = ("ome", "multiscales")
+"""Attributes of groups that describe an image of OME-Zarr, and not a data set."""
 
 
 def with_group_coordinates(metadata: VolumeMetadata, array: StoredArray) -> VolumeMetadata:
-    """Add the coordinates that lie beside an array to its metadata, which state no positions otherwise."""
+    """Add the attributes of an array's group to its metadata, and coordinates if it states no positions."""
+    metadata = _with_group_attributes(metadata, array)
     names = metadata.dimension_names
     is_known = metadata.spacing is not None or AXIS_COORDINATES in metadata.attributes
     if names is None or is_known or array.driver not in ("zarr", "zarr3"):
@@ -56,7 +60,7 @@ def with_group_coordinates(metadata: VolumeMetadata, array: StoredArray) -> Volu
 def with_coordinates_of_group(
     metadata: VolumeMetadata, kvstore: ts.KvStore, document: dict[str, Any]
 ) -> VolumeMetadata:
-    """Add the coordinates that lie beside a Zarr 3 array in a group to its metadata.
+    """Add the coordinates of a Zarr 3 array that is in a group, and the group's attributes, to its metadata.
 
     Args:
         metadata: of the array.
@@ -67,6 +71,24 @@ def with_coordinates_of_group(
     if not is_in_group:
         return metadata
     return with_group_coordinates(metadata, StoredArray("zarr3", kvstore, document, metadata.attributes))
+
+
+def _with_group_attributes(metadata: VolumeMetadata, array: StoredArray) -> VolumeMetadata:
+    if array.driver not in ("zarr", "zarr3") or GLOBAL_ATTRIBUTES in metadata.attributes:
+        return metadata
+    stated = attempt(lambda: _read_group_attributes(array)) or {}
+    if any(name in stated for name in _OF_IMAGES):
+        return metadata
+    return dataclasses.replace(metadata, attributes=state_global_attributes(stated) | metadata.attributes)
+
+
+def _read_group_attributes(array: StoredArray) -> dict[str, Any]:
+    """Read the attributes of the group that an array is in; none where it is in none."""
+    group = _sibling(array.kvstore, "")
+    if array.driver == "zarr":
+        return dict(_read(group, ".zattrs") or {}) if _read(group, ".zgroup") else {}
+    document = _read(group, "zarr.json") or {}
+    return dict(document.get("attributes") or {}) if document.get("node_type") == "group" else {}
 
 
 def _sibling(kvstore: ts.KvStore, name: str) -> ts.KvStore:

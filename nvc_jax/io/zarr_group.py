@@ -14,6 +14,7 @@ import tensorstore as ts
 
 from nvc_jax.io.coordinates import AXIS_COORDINATES, Coordinates, read_coordinates
 from nvc_jax.io.declared_values import attributes_for_zarr
+from nvc_jax.io.global_attributes import GLOBAL_ATTRIBUTES, split_global_attributes
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.ome_zarr import axis_names
 
@@ -77,7 +78,9 @@ def create_coordinates(path: Path, shape: Sequence[int], metadata: VolumeMetadat
     """
     names = axis_names(metadata, len(shape))
     path.mkdir()
-    (path / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group"}))
+    _, attributes = split_global_attributes(metadata.attributes)
+    document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    (path / "zarr.json").write_text(json.dumps(document))
     for axis, coordinates in zip(names, _coordinates_of(metadata, names, shape), strict=True):
         if coordinates is not None and "/" not in axis:
             values = coordinates.values
@@ -93,7 +96,9 @@ def variable_metadata(metadata: VolumeMetadata, names: Sequence[str]) -> VolumeM
     """Return the metadata of a variable beside which its coordinates lie."""
     kept = metadata.without_coordinates()
     attributes = {
-        key: value for key, value in kept.attributes.items() if key not in (AXIS_COORDINATES, _DIMENSIONS)
+        key: value
+        for key, value in kept.attributes.items()
+        if key not in (AXIS_COORDINATES, _DIMENSIONS, GLOBAL_ATTRIBUTES)
     }
     return dataclasses.replace(kept, dimension_names=tuple(names), attributes=attributes)
 

@@ -139,3 +139,15 @@ def test_a_fill_value_that_somebody_chose_is_declared(tmp_path: Path) -> None:
         metadata = read_metadata(f"{tmp_path}/v.h5::/{name}")
         assert metadata.missing_values == expected
     assert metadata.attributes == {"_FillValue": -6.0}
+
+
+def test_attributes_without_a_form_in_json_are_named_and_empty_ones_kept(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        dataset = file.create_dataset("volume", data=VOLUME)
+        dataset.attrs.update(
+            {"phase": 1 + 2j, "empty": h5py.Empty("f4"), "text": h5py.Empty("S1"), "gain": 2}
+        )
+        dataset.attrs["place"] = dataset.ref
+    with pytest.warns(UserWarning, match="has the attributes `phase`, `place` of types that are not kept"):
+        metadata = read_metadata(tmp_path / "v.h5")
+    assert metadata.attributes == {"empty": [], "text": "", "gain": 2}
