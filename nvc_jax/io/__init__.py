@@ -6,21 +6,20 @@ a source may state about a volume, ``declared_values``, those of them by which v
 tells axes of space from others by their names, ``coordinates``, those of axes that are uneven, fall or are
 described, ``global_attributes``, those of a file or group, ``geometry``, those by which voxels have
 positions, ``lengths``, their units, ``spatial_metadata``, those of the axes of space, ``lazy``, which makes
-stores of flat files and of functions,
-``volume_view``, a
-store that dask and pickle take, ``file_format``, the interface of a format, and ``formats``, the list of
-them. Each format is a module (``npy``, ``raw``, ``nifti`` and ``nifti_extensions``, ``mgh``, ``nrrd``,
-``nrrd_parts`` and ``nrrd_output``, ``mrc``, ``metaimage``, ``tiff``, ``tiff_pages``, ``tiff_tags`` and
-``tiff_output``, ``hdf5``, ``hdf5_types`` and ``hdf5_output``, ``netcdf``, ``netcdf5`` and
-``netcdf_variable``; for folders of planes ``slices``, ``dicom`` and ``dicom_frames``). ``ome_zarr`` describes
-the images of OME-Zarr that are written, ``zarr_group`` makes groups that xarray reads, and
-``zarr_coordinates`` reads theirs. ``written_attributes`` are attributes as files state them, ``readable``
-turns the errors of libraries into ours, and ``last_result`` keeps headers that are needed twice;
-``stored_arrays``, ``stored_axes`` and ``chunked_stores`` find, describe and open arrays in key-value stores;
-``arrays`` and ``memory`` wrap arrays in memory, and ``open_variables`` reads what variables declare that
-libraries have open. ``writers`` writes volumes through ``atomic``: ``written_axes`` fits arrays to formats,
-``paths`` says what a path or URL means, ``replaceable`` what may be replaced, ``locks`` keeps two runs apart,
-and ``renames`` are its last step. ``locations`` opens directories and URLs of containers, ``zip_files``
+stores of flat files and of functions, ``volume_view``, a store that dask and pickle take, ``file_format``,
+the interface of a format, and ``formats``, the list of them. Each format is a module (``npy``, ``raw``,
+``nifti`` and ``nifti_extensions``, ``mgh``, ``nrrd``, ``nrrd_parts`` and ``nrrd_output``, ``mrc``,
+``metaimage``, ``tiff``, ``tiff_pages``, ``tiff_tags`` and ``tiff_output``, ``hdf5``, ``hdf5_types`` and
+``hdf5_output``, ``netcdf``, ``netcdf5`` and ``netcdf_variable``; for folders of planes ``slices``,
+``dicom`` and ``dicom_frames``). ``ome_zarr`` describes the images of OME-Zarr that are written,
+``zarr_group`` makes groups that xarray reads, and ``zarr_coordinates`` reads theirs.
+``written_attributes`` are attributes as files state them, ``readable`` turns the errors of libraries into
+ours, and ``last_result`` keeps headers that are needed twice; ``stored_arrays``, ``stored_axes`` and
+``chunked_stores`` find, describe and open arrays in key-value stores; ``arrays`` and ``memory`` wrap
+arrays in memory, and ``open_variables`` reads what variables declare that libraries have open.
+``writers`` writes volumes through ``atomic``: ``written_axes`` fits arrays to formats, ``paths`` says
+what a path or URL means, ``replaceable`` what may be replaced, ``locks`` keeps two runs apart, and
+``renames`` are its last step. ``locations`` opens directories and URLs of containers, ``zip_files``
 checks ``.zip`` files, and ``open_scivis`` and ``sdrbench`` fetch public volumes, by ``catalogs``,
 ``downloads`` and ``archives``.
 

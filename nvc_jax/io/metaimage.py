@@ -13,6 +13,7 @@ import tensorstore as ts
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape, default_names
 from nvc_jax.core.spatial_axes import N_SPATIAL
+from nvc_jax.io.declared_values import parse_floats
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
 from nvc_jax.io.geometry import DIRECTIONS, LPS, ORIGIN, RAS_FROM_LPS, SPACE, ras_affine
 from nvc_jax.io.lazy import FlatArray, lazy_store
@@ -33,6 +34,11 @@ _COPIED_TAGS = ("Comment", "Name", "Modality", "AnatomicalOrientation", "Distanc
 """Tags that are written as they were read."""
 _UNITS = {MICROMETRE: "um", "mm": "mm", "cm": "cm"}
 """MetaImage's names of its units."""
+_SCALING = {
+    "ElementToIntensityFunctionSlope": "scale_factor",
+    "ElementToIntensityFunctionOffset": "add_offset",
+}
+"""Tags of slope and intercept, by their names of the CF conventions."""
 _MOST_LINES, _MOST_HEADER_BYTES = 1000, 1 << 16
 """Lines of a header, and bytes of one of them, that are read at most."""
 _IN_MEMORY = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB", "CompressedData", "HeaderSizePerSlice")
@@ -85,9 +91,9 @@ def metaimage_metadata(file: SourceFile) -> VolumeMetadata:
         return VolumeMetadata(
             dimension_names=names,
             spacing=spacing,
-            attributes={"metaimage": attributes_as_json(tags, without=_HIDDEN_TAGS)},
+            attributes=_read_attributes(tags),
         )
-    attributes: dict[str, Any] = {"metaimage": attributes_as_json(tags, without=_HIDDEN_TAGS)}
+    attributes = _read_attributes(tags)
     place = None if spacing is None else attempt(lambda: _read_place(library, tags, np.array(sizes)))
     if place is not None:
         directions, origin = place
@@ -99,6 +105,15 @@ def metaimage_metadata(file: SourceFile) -> VolumeMetadata:
         units=attempt(lambda: parse_names(tags["DistanceUnits"])),
         attributes=attributes,
     )
+
+
+def _read_attributes(tags: dict[str, Any]) -> dict[str, Any]:
+    """Return what other tags state, and slope and intercept unless they change nothing."""
+    numbers = {name: parse_floats(tags.get(tag))[:1] for tag, name in _SCALING.items()}
+    scaling = {name: number for name, stated in numbers.items() for number in stated}
+    is_identity = (scaling.get("scale_factor", 1), scaling.get("add_offset", 0)) == (1, 0)
+    kept = attributes_as_json(tags, without=_HIDDEN_TAGS)
+    return {"metaimage": kept} | (scaling if not is_identity else {})
 
 
 def check_metaimage_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
@@ -113,12 +128,16 @@ def create_metaimage(path: Path, shape: Shape, dtype: np.dtype, metadata: Volume
     Positions in a unit of length that MetaImage does not have become millimetres. Other attributes have no
     place in it.
     """
-    warn_of_losses(metadata, dtype, "MetaImage")
-    library = import_extra("metaimageio", "io")
     kept = kept_fields(metadata, "metaimage")
+    # Few programs apply the slope: without a warning it is written where the source was MetaImage.
+    holds_scaling = any(tag in kept for tag in _SCALING)
+    warn_of_losses(metadata, dtype, "MetaImage", holds_scaling=holds_scaling)
+    library = import_extra("metaimageio", "io")
     tags: dict[str, Any] = {
         tag: as_ascii(" ".join(kept[tag].split())) for tag in _COPIED_TAGS if isinstance(kept.get(tag), str)
     }
+    if holds_scaling:
+        tags |= {tag: kept[tag] for tag in _SCALING if parse_floats(kept.get(tag))}
     if (stated := units_of_lengths(metadata)) is not None:
         unit = stated[0] if len(set(stated)) == 1 and stated[0] in _UNITS else "mm"
         metadata = lengths_in(metadata, unit)

@@ -5,6 +5,7 @@ NIfTI stores x fastest, so its samples are an array z, y, x in C order.
 
 import contextlib
 import gzip
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, cast
@@ -250,6 +251,11 @@ def _set_affine(header: Any, affine: np.ndarray | None, kept: dict[str, Any]) ->
     header.set_qform(affine, codes[1])
     if all(codes) and (attempt(lambda: _states_two_places(kept)) or False):
         header["qform_code"] = 0  # of two places, that of the other form is kept
+        warnings.warn(
+            "the NIfTI source states two places; that of its sform is written, and that of its qform (code "
+            f"{codes[1]}) is not: keep the source, too",
+            stacklevel=2,
+        )
     if codes[1] and not np.allclose(header.get_qform(), affine, rtol=_QFORM_TOLERANCE, atol=_QFORM_TOLERANCE):
         header["qform_code"] = 0  # it holds no shear; the other form holds every affine
 

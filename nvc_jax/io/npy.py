@@ -15,6 +15,7 @@ from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import FlatArray, TemporaryCopy
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.readable import unreadable
+from nvc_jax.io.written_attributes import warn_of_losses
 
 _BFLOAT16 = np.dtype(jnp.bfloat16)
 _VOLUME_MEMBER = "volume"
@@ -49,8 +50,9 @@ def open_npz(file: SourceFile) -> ts.TensorStore:
     return array.as_store(file.name)
 
 
-def create_npy(path: Path, shape: Shape, dtype: np.dtype, _: VolumeMetadata) -> FlatArray:
+def create_npy(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create a ``.npy`` file, little-endian, in C order; of bfloat16 as NumPy does, as two bytes a sample."""
+    warn_of_losses(metadata, dtype, "NumPy's format")
     little_endian = dtype.newbyteorder("<")
     descr = np.lib.format.dtype_to_descr(little_endian)
     with path.open("wb") as file:

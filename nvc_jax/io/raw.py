@@ -21,6 +21,7 @@ from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.locations import check_is_file
 from nvc_jax.io.metadata import VolumeMetadata, attempt, parse_spacing
 from nvc_jax.io.paths import local_path
+from nvc_jax.io.written_attributes import warn_of_losses
 
 _RAW_NAMES = [
     re.compile(
@@ -130,8 +131,9 @@ def _is_shape(shape: Any) -> bool:
     return is_sequence and all(isinstance(side, int | np.integer) and side >= 0 for side in shape)
 
 
-def create_raw(path: Path, shape: Shape, dtype: np.dtype, _: VolumeMetadata) -> FlatArray:
+def create_raw(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create a raw file, little-endian, x fastest."""
+    warn_of_losses(metadata, dtype, "A raw file")
     path.touch()
     return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"))
 

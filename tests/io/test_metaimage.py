@@ -140,3 +140,15 @@ def test_files_of_any_rank_open(shape: tuple[int, ...], n_channels: int, tmp_pat
     names = ("dim_0", "z", "y", "x")[-len(shape) :] + ("c",) * (n_channels > 1)
     assert metadata.dimension_names == names
     assert metadata.spacing == (0.5,) * len(shape) + (None,) * (n_channels > 1)
+
+
+def test_slope_and_intercept_are_attributes_and_come_back(tmp_path: Path) -> None:
+    stated = {"ElementToIntensityFunctionSlope": 0.5, "ElementToIntensityFunctionOffset": -3.0}
+    _metaimage(**stated)(tmp_path / "v.mha")
+    kept = read_metadata(tmp_path / "v.mha")
+    assert (kept.attributes["scale_factor"], kept.attributes["add_offset"]) == (0.5, -3)
+    write_volume(tmp_path / "w.mha", VOLUME, metadata=kept)
+    written = metaimageio.read(tmp_path / "w.mha", slices=())[1]
+    assert {tag: float(written[tag]) for tag in stated} == stated
+    _metaimage(ElementToIntensityFunctionSlope=1.0)(tmp_path / "v.mha")
+    assert "scale_factor" not in read_metadata(tmp_path / "v.mha").attributes

@@ -170,7 +170,8 @@ def test_shear_and_text_beyond_ascii_come_back(tmp_path: Path) -> None:
     image.set_sform(sheared, 2)
     image.set_qform(np.diag([2, 1.5, 3, 1]), 1)  # another one, as of a scanner
     nibabel.save(image, tmp_path / "v.nii")
-    write_volume(tmp_path / "w.nii", VOLUME, metadata=read_metadata(tmp_path / "v.nii"))
+    with pytest.warns(UserWarning, match="states two places"):
+        write_volume(tmp_path / "w.nii", VOLUME, metadata=read_metadata(tmp_path / "v.nii"))
     written = nibabel.load(tmp_path / "w.nii")
     np.testing.assert_allclose(written.affine, sheared, rtol=1e-6)
     assert (written.header["sform_code"], written.header["qform_code"]) == (2, 0)
@@ -182,7 +183,8 @@ def test_of_two_affines_the_second_is_not_given_the_place_of_the_first(tmp_path:
     image.set_sform(np.diag([2, 3, 4, 1]), 4)
     image.set_qform(np.diag([1, 1, 1, 1]), 1)
     nibabel.save(image, tmp_path / "v.nii")
-    write_volume(tmp_path / "w.nii", VOLUME, metadata=read_metadata(tmp_path / "v.nii"))
+    with pytest.warns(UserWarning, match=r"that of its qform \(code 1\) is not: keep the source, too"):
+        write_volume(tmp_path / "w.nii", VOLUME, metadata=read_metadata(tmp_path / "v.nii"))
     written = nibabel.load(tmp_path / "w.nii")
     np.testing.assert_array_equal(written.affine, np.diag([2, 3, 4, 1]))
     assert (written.header["sform_code"], written.header["qform_code"]) == (4, 0)

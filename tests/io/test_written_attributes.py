@@ -35,7 +35,7 @@ def test_units_become_ascii() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["v.nii", "v.mgh", "v.mrc", "v.mha"])
+@pytest.mark.parametrize("name", ["v.nii", "v.mgh", "v.mrc", "v.mha", "v.npy", "v.npz", "v_4x3x2_int16.raw"])
 def test_formats_without_missing_values_say_so(name: str, tmp_path: Path) -> None:
     metadata = VolumeMetadata(attributes={"_FillValue": -999, "scale_factor": 0.5})
     lost = "the missing value -999" if name == "v.nii" else "the missing value -999, `scale_factor`"
