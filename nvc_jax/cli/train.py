@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,17 +88,35 @@ def _run_connected(options: argparse.Namespace) -> None:
     # The state for resuming lies beside the checkpoint until that is complete.
     real = real_path(output)
     state = real.with_name(f"{real.name}.training")
+    with _naming_directory(output, real.parent):
+        real.parent.mkdir(parents=True, exist_ok=True)
     check_run_directory(state)
     wait_for_processes("nothing is at the place of the output")
-    real.parent.mkdir(parents=True, exist_ok=True)
 
     def describe() -> str | None:
         kept = f"the state of the training is kept in `{state}`; the same command continues it"
         return kept if state.exists() else None
 
-    lock = locked(state, output) if is_first_process() else contextlib.nullcontext()
-    with lock, unfinished(state, describe), granting(_GRACE_SECONDS):
-        _train(options, output, state)
+    with contextlib.ExitStack() as stack:
+        if is_first_process():
+            with _naming_directory(output, real.parent):
+                stack.enter_context(locked(state, output))
+        with unfinished(state, describe), granting(_GRACE_SECONDS):
+            _train(options, output, state)
+
+
+@contextlib.contextmanager
+def _naming_directory(output: Path, directory: Path) -> Iterator[None]:
+    """Have an error of the system name the directory in which a checkpoint is to lie."""
+    try:
+        yield
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise type(error)(
+            f"`--output` (={output}): its directory `{directory}` cannot be written: {error.strerror}; make "
+            "it, or name another one"
+        ) from error
 
 
 def _train(options: argparse.Namespace, output: Path, state: Path) -> None:

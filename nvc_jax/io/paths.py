@@ -72,7 +72,15 @@ def real_path(path: Path) -> Path:
 
 
 def check_separators(path: Path | str) -> None:
-    """Raise ``ValueError`` if TensorStore would take a path for another one."""
+    """Raise ``ValueError`` if TensorStore would take a path for another one, or cannot take it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # of the characters by which Python stands for other bytes
+        shown = os.fsencode(path).decode(errors="replace")
+        raise ValueError(
+            f"`{shown}` is no UTF-8 here, which TensorStore needs, by which Zarr arrays and containers are "
+            "read and written: name another path, or set PYTHONUTF8=1 if the locale is not one of UTF-8"
+        ) from error
     if os.sep == "/" and "\\" in str(path):
         raise ValueError(
             f"`{path}` holds a backslash, which TensorStore, by which Zarr arrays and containers are read "

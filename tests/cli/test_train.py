@@ -103,3 +103,14 @@ def test_a_directory_of_the_users_beside_the_model_is_kept(here: Path, capsys: p
     assert main(["train", "nvc-1", "v.npy", "--output", "model"]) == 1
     assert "holds `thesis.txt` and no training run" in capsys.readouterr().err
     assert Path("model.training", "thesis.txt").read_text() == "the only copy"
+
+
+@pytest.mark.parametrize("output", ["file/model", "file/deep/model", "/proc/model"])
+def test_a_directory_that_cannot_be_written_is_named(
+    output: str, here: Path, capsys: pytest.CaptureFixture
+) -> None:
+    Path("file").touch()
+    assert main(["train", "nvc-1", "v.npy", "--output", output]) == 1
+    message = capsys.readouterr().err
+    assert f"`{Path(output).absolute().parent}` cannot be written: " in message
+    assert message.endswith("; make it, or name another one\n")

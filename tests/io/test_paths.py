@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,18 @@ def test_urls_without_a_host_are_refused_at_once(url: str) -> None:
 )
 def test_other_locations_pass(location: object) -> None:
     check_url(location)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names of any bytes")
+def test_zarr_at_a_path_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"temp\xe9rature.zarr")
+    refused = pytest.raises(ValueError, match=r"temp.rature\.zarr` is no UTF-8 here, which TensorStore needs")
+    with refused:
+        write_volume(path, VOLUME)
+    assert not any(tmp_path.iterdir())
+    write_volume(tmp_path / "v.zarr", VOLUME)
+    (tmp_path / "v.zarr").rename(path)
+    with refused:
+        open_volume(path)
+    write_volume(path.with_suffix(".npy"), VOLUME)
+    np.testing.assert_array_equal(read_volume(path.with_suffix(".npy")), VOLUME)
