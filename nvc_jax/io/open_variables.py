@@ -7,6 +7,7 @@ not imported.
 from typing import Any
 
 from nvc_jax.io.declared_values import declared_fill_value
+from nvc_jax.io.global_attributes import state_global_attributes
 from nvc_jax.io.hdf5 import dataset_metadata
 from nvc_jax.io.metadata import VolumeMetadata, attributes_as_json, kept_axes, parse_names
 
@@ -20,7 +21,7 @@ def variable_metadata(source: Any) -> VolumeMetadata | None:
         return dataset_metadata(source)
     if _is_of(source, "netCDF4", "Variable"):
         attributes = {name: source.getncattr(name) for name in source.ncattrs()}
-        return _with_names(source.shape, source.dimensions, attributes)
+        return _with_names(source.shape, source.dimensions, _of_groups(source.group()) | attributes)
     if not _is_of(source, "zarr", "Array"):
         return None
     attributes = dict(source.attrs)
@@ -44,6 +45,15 @@ def stored_values(source: Any) -> Any:
     finally:
         source.set_auto_mask(settings[0])
         source.set_auto_scale(settings[1])
+
+
+def _of_groups(group: Any) -> dict[str, Any]:
+    """Return the attributes of a group of netCDF4 and of those that it is in, as one attribute."""
+    joined: dict[str, Any] = {}
+    while group is not None:
+        joined = {name: group.getncattr(name) for name in group.ncattrs()} | joined
+        group = group.parent
+    return state_global_attributes(joined)
 
 
 def _with_names(

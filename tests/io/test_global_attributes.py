@@ -79,6 +79,13 @@ def test_attributes_of_inner_groups_take_precedence(tmp_path: Path) -> None:
     assert read_metadata(tmp_path / "v.h5").attributes == {GLOBAL_ATTRIBUTES: {"title": "inner", "site": "A"}}
 
 
+def test_attributes_of_the_file_of_an_open_variable_are_kept(tmp_path: Path) -> None:
+    _to_netcdf(make_dataset(), tmp_path, "NETCDF4")
+    with netCDF4.Dataset(tmp_path / "in.nc") as file:
+        nvc_jax.compress(file["t"], tmp_path / "c.zarr", max_error=0.1)
+    assert read_metadata(tmp_path / "c.zarr").attributes[GLOBAL_ATTRIBUTES] == OF_FILE
+
+
 @pytest.mark.parametrize("kind", ["NETCDF4", "NETCDF3_CLASSIC"])
 def test_variables_that_are_referred_to_and_not_kept_are_named_once(kind: str, tmp_path: Path) -> None:
     data = make_dataset()
