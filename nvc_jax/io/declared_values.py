@@ -19,7 +19,7 @@ import numpy as np
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import as_number, cast_values, is_float
 from nvc_jax.core.json_documents import read_json
-from nvc_jax.io.unsigned_values import UNSIGNED, attributes_as_meant
+from nvc_jax.io.unsigned_values import attributes_as_meant, stands_for_unsigned
 
 FILL_VALUE = "_FillValue"
 _MISSING_VALUE = "missing_value"
@@ -64,7 +64,7 @@ def read_declared_values(
             if not numbers:
                 _warn(f"the attribute `{name}` (={attributes[name]!r}) is no number")
             stated += numbers
-    if dtype.kind == "i" and _is_unsigned(attributes):
+    if dtype.kind == "i" and stands_for_unsigned(attributes):
         modulus = 1 << (8 * dtype.itemsize)
         stated = [value - modulus if modulus // 2 <= value < modulus else value for value in stated]
     cast = cast_values(stated, dtype)
@@ -163,7 +163,7 @@ def _read_limits(attributes: Mapping[str, Any], dtype: np.dtype) -> Limits:
     low, high = max(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
     if (low, high) == NO_LIMITS:
         return NO_LIMITS
-    if low > high or (dtype.kind == "i" and _is_unsigned(attributes)):
+    if low > high or (dtype.kind == "i" and stands_for_unsigned(attributes)):
         _warn(f"the limits [{low:g}, {high:g}] of valid values do not suit the stored {dtype}")
         return NO_LIMITS
     return low, high
@@ -212,11 +212,6 @@ def _pack(limit: float, attributes: Mapping[str, Any]) -> float:
 
 def _has_floats(stored: Any) -> bool:
     return any(isinstance(part, float) for part in (stored if isinstance(stored, list) else [stored]))
-
-
-def _is_unsigned(attributes: Mapping[str, Any]) -> bool:
-    """Tell whether signed integers stand for unsigned ones, as in files of NetCDF's classic model."""
-    return str(attributes.get(UNSIGNED)).lower() == "true"
 
 
 def _warn(fault: str) -> None:

@@ -4,12 +4,13 @@ NumPy takes their values and drops what they declare: missing values, units, nam
 not imported.
 """
 
+import dataclasses
 from typing import Any
 
 from nvc_jax.io.declared_values import declared_fill_value
 from nvc_jax.io.global_attributes import state_global_attributes
 from nvc_jax.io.hdf5 import dataset_metadata
-from nvc_jax.io.metadata import VolumeMetadata, attributes_as_json, kept_axes, parse_names
+from nvc_jax.io.metadata import VolumeMetadata, attributes_as_json, kept_axes
 
 _XARRAY_NAMES = "_ARRAY_DIMENSIONS"
 """Attribute by which xarray names axes in Zarr 2."""
@@ -62,16 +63,8 @@ def _with_names(
     """Join names of axes, as far as they are known, attributes as JSON can hold them and missing values."""
     kept = kept_axes(shape)
     known = list(names) if names is not None and len(names) == len(shape) else [None] * len(shape)
-    converted = attributes_as_json(attributes)
-    from_attributes = VolumeMetadata.from_attributes([known[axis] for axis in kept], converted)
-    return VolumeMetadata(
-        parse_names([known[axis] for axis in kept], len(kept)),
-        from_attributes.spacing,
-        from_attributes.origin,
-        from_attributes.units,
-        converted,
-        missing_values,
-    )
+    stated = VolumeMetadata.from_attributes([known[axis] for axis in kept], attributes_as_json(attributes))
+    return dataclasses.replace(stated, missing_values=missing_values)
 
 
 def _is_of(source: Any, library: str, name: str) -> bool:

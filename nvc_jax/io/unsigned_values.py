@@ -52,6 +52,11 @@ def attributes_as_meant(attributes: Mapping[str, Any], dtype: np.dtype) -> dict[
     return kept
 
 
+def stands_for_unsigned(attributes: Mapping[str, Any]) -> bool:
+    """Tell whether attributes say that signed integers stand for unsigned ones."""
+    return _unsigned(attributes) == "true"
+
+
 def _wrapped(value: Any, low: int, modulus: int) -> Any:
     """Bring integers of the other sign into the range of a dtype; others stay as they are."""
     if isinstance(value, list | tuple):
