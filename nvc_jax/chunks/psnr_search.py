@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from nvc_jax.chunks.rate_control import (
-    MAX_CORRECTION_DB,
-    SLOPES,
     USUAL_SLOPE,
     StepGuess,
+    correction_of,
     find_step,
+    trusted_slope,
     uniform_step,
 )
 
@@ -44,12 +44,11 @@ def guess_step(
         low, high = (min(max(one, least), most) for one in pair)
         excess = [measured - psnr for measured in psnrs_of([math.exp(low), math.exp(high)])]
         slope = (excess[0] - excess[1]) / (high - low) if high > low else USUAL_SLOPE
-        slope = min(max(slope, SLOPES[0]), USUAL_SLOPE) if math.isfinite(slope) else USUAL_SLOPE
+        slope = min(trusted_slope(slope), USUAL_SLOPE) if math.isfinite(slope) else USUAL_SLOPE
         nearer, place = min(zip(excess, (low, high), strict=True), key=lambda one: abs(one[0]))
         if nearer < 0 and place == low:
             slope = max(slope, _LEAST_SLOPE_BELOW)
-        correction = min(max(nearer, -MAX_CORRECTION_DB), MAX_CORRECTION_DB) / slope
-        guess = min(max(place + correction, least), most)
+        guess = min(max(place + correction_of(nearer, slope), least), most)
         is_beyond = guess in (least, most) and place == guess
         if excess[0] >= 0 >= excess[1] or abs(nearer) <= _FAR_DB or is_beyond:
             break
@@ -83,10 +82,9 @@ def find_spread_step(
         excess = psnr_of_middle(middle) - psnr
         secant = (last[1] - excess) / math.log(middle / last[0])
         if math.isfinite(secant):
-            slope = min(max(secant, SLOPES[0]), SLOPES[1])
+            slope = trusted_slope(secant)
         last = (middle, excess)
-        step = middle * math.exp(min(max(excess, -MAX_CORRECTION_DB), MAX_CORRECTION_DB) / slope)
-        step = min(max(step, limits[0]), limits[1])
+        step = min(max(middle * math.exp(correction_of(excess, slope)), limits[0]), limits[1])
         if nearest(step) == middle:
             break
     return find_step(psnr_of, psnr, limits, start=StepGuess(step, slope)).step

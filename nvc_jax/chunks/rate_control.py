@@ -20,13 +20,13 @@ their way of coding bend shorter ones."""
 _INSET = 0.02
 """Share of the remaining interval that a guess keeps from its ends, if both were tried: so that every round
 narrows it."""
-MAX_CORRECTION_DB = 20.0
+_MAX_CORRECTION_DB = 20.0
 """Largest correction of a guess in one round: far from the target a slope tells little."""
 USUAL_SLOPE = 20 / math.log(10)
 """Slope of a uniform quantiser's PSNR: about 6 dB for a halved step."""
 _NARROW_SHARE = 0.1
 """Width of the remaining interval at which the search ends, as a share of the tolerance at that slope."""
-SLOPES = (USUAL_SLOPE / 4, USUAL_SLOPE * 2)
+_SLOPES = (USUAL_SLOPE / 4, USUAL_SLOPE * 2)
 """Slopes that are trusted: others come of a chunk that changes its way of coding."""
 
 _FIRST_RATIO = 2**1.5
@@ -82,6 +82,21 @@ def uniform_step(psnr: float) -> float:
     return math.sqrt(12) * 10 ** (-psnr / 20)
 
 
+def trusted_slope(slope: float) -> float:
+    """Bring a slope, as of ``StepGuess``, among those that are trusted."""
+    return min(max(slope, _SLOPES[0]), _SLOPES[1])
+
+
+def correction_of(excess: float, slope: float) -> float:
+    """Find how far a step is from the wanted one, in logarithms.
+
+    Args:
+        excess: dB by which its PSNR exceeds the wanted one.
+        slope: as of ``StepGuess``.
+    """
+    return min(max(excess, -_MAX_CORRECTION_DB), _MAX_CORRECTION_DB) / slope
+
+
 def find_step(
     psnr_of: Callable[[float], float],
     psnr: float,
@@ -117,12 +132,12 @@ def find_step(
         if math.isfinite(low[1] - high[1]):
             slope = (low[1] - high[1]) / (high[0] - low[0])
         elif math.isfinite(last[1] - excess):
-            secant = min(max((last[1] - excess) / (guess - last[0]), SLOPES[0]), SLOPES[1])
+            secant = trusted_slope((last[1] - excess) / (guess - last[0]))
             slope += min(abs(guess - last[0]) / _SURE_DISTANCE, 1.0) * (secant - slope)
         if abs(excess) < tolerance:
-            return StepGuess(math.exp(guess), min(max(slope, SLOPES[0]), SLOPES[1]))
+            return StepGuess(math.exp(guess), trusted_slope(slope))
         last = guess, excess
-        guess += min(max(excess, -MAX_CORRECTION_DB), MAX_CORRECTION_DB) / slope
+        guess += correction_of(excess, slope)
     return StepGuess(math.exp(low[0]), USUAL_SLOPE)
 
 

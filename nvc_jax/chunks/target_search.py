@@ -29,15 +29,12 @@ _SMALLEST_STEP = float(np.finfo(np.float64).tiny) * 2.0**20
 """Step below which float64 rounds it by too much to be sure of the PSNR."""
 
 
-def find_target_of_psnr(
-    chunks: VolumeChunks, psnr: float, limits: tuple[float, float], sample: list[Region] | None
-) -> ChunkTarget:
+def find_target_of_psnr(chunks: VolumeChunks, psnr: float, sample: list[Region] | None) -> ChunkTarget:
     """Find the largest steps that reach a PSNR within the tolerance, or else exceed it.
 
     Args:
         chunks: of the volume.
         psnr: dB to reach.
-        limits: smallest and largest step that the coder takes, relative to the range.
         sample: regions of chunks that stand for all, which then have one step; None for all.
 
     Raises:
@@ -56,8 +53,8 @@ def find_target_of_psnr(
     def psnr_of(regions: Sequence[Region], step: float) -> float:
         return chunks.psnr_of(chunks.measure(regions, target_by(step), measured))
 
-    of_all = functools.partial(psnr_of, regions)
-    guess, spread = _guess(chunks, psnr, limits, regions), chunks.spread
+    of_all, limits = functools.partial(psnr_of, regions), chunks.step_limits
+    guess, spread = _guess(chunks, psnr, regions), chunks.spread
     if are_spread and len(regions) >= _LEAST_FOR_MIDDLE:
         of_middle = functools.partial(psnr_of, spread.middle())
         step = find_spread_step(of_all, of_middle, psnr, limits, guess, spread.nearest)
@@ -82,9 +79,7 @@ def _check_reached(reached: float, psnr: float, width: float) -> None:
         )
 
 
-def _guess(
-    chunks: VolumeChunks, psnr: float, limits: tuple[float, float], regions: list[Region]
-) -> StepGuess:
+def _guess(chunks: VolumeChunks, psnr: float, regions: list[Region]) -> StepGuess:
     """Guess the step that reaches a PSNR, by a mosaic of tiles or, where there is none, by two chunks."""
     tiles = pick_tiles(regions, chunks.chunk) if len(regions) >= _LEAST_FOR_MOSAIC else []
     if tiles:
@@ -102,7 +97,7 @@ def _guess(
         errors, n = list(chunks.batches.map_on_devices(measure, items)), len(sample)
         return [chunks.psnr_of(errors[i * n : (i + 1) * n]) for i in range(len(steps))]
 
-    return guess_step(psnrs_of, psnr, limits)
+    return guess_step(psnrs_of, psnr, chunks.step_limits)
 
 
 def find_target_of_bound(

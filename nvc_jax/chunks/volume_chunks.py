@@ -38,18 +38,12 @@ _STEP_DIGITS = 6
 class VolumeChunks:
     """Chunks of a volume, whose payloads decode alone; several threads may use them.
 
-    Args:
-        coder: transform coder of a model.
-        volume: of a supported dtype, read chunk by chunk when it is needed.
-        chunk: voxels of a whole chunk along each axis of the volume.
-        value_range: of the volume.
-        padded_shape: (z, y, x) for which the coder codes chunks; the spatial shape of a whole chunk if None.
-        batch_size: largest number of chunks that are encoded together; as many as the devices in use take if
-            None.
+    Arguments are those of ``VolumeEncoder``.
 
     Attributes:
         codec: of the chunks.
         regions: of all chunks.
+        step_limits: smallest and largest step that the coder takes, relative to the range.
         batches: encodes chunks on all devices in use.
         spread: steps of the chunks where a target leaves them open.
         tried: payloads of trials, kept until their chunks are encoded.
@@ -70,6 +64,7 @@ class VolumeChunks:
         self._volume, self.chunk, self.value_range = volume, chunk, value_range
         self.regions = chunk_regions(volume.shape, chunk)
         batch_size = batch_size or choose_batch_size(coder, len(self.regions))
+        self.step_limits = coder.step_limits
         self.batches = EncodingBatches(self.codec, coder, batch_size)
         self.tried = KeptPayloads()
         self.learn_from(self.regions)

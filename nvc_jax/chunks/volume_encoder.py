@@ -14,7 +14,17 @@ from nvc_jax.core.shapes import Shape, Shape3
 
 
 class VolumeEncoder(ChunkEncoder):
-    """Encodes the chunks of a volume whose payloads decode alone; arguments are those of ``VolumeChunks``."""
+    """Encodes the chunks of a volume whose payloads decode alone.
+
+    Args:
+        coder: transform coder of a model.
+        volume: of a supported dtype, read chunk by chunk when it is needed.
+        chunk: voxels of a whole chunk along each axis of the volume.
+        value_range: of the volume.
+        padded_shape: (z, y, x) for which the coder codes chunks; the spatial shape of a whole chunk if None.
+        batch_size: largest number of chunks that are encoded together; as many as the devices in use take if
+            None.
+    """
 
     def __init__(
         self,
@@ -26,7 +36,6 @@ class VolumeEncoder(ChunkEncoder):
         batch_size: int | None = None,
     ) -> None:
         self._chunks = VolumeChunks(coder, volume, chunk, value_range, padded_shape, batch_size)
-        self._step_limits = coder.step_limits
 
     def resolve(self, target: QualityTarget, sample: Sequence[Region] | None = None) -> ChunkTarget:
         """Turn a quality target into bound and step, in the volume's units; see ``ChunkEncoder``.
@@ -44,9 +53,7 @@ class VolumeEncoder(ChunkEncoder):
         if name not in ("max_error", "lossless"):
             check_relative(name, value, chunks)
         if name == "psnr":
-            return find_target_of_psnr(
-                chunks, value, self._step_limits, None if sample is None else [*sample]
-            )
+            return find_target_of_psnr(chunks, value, None if sample is None else [*sample])
         if name == "step":
             return ChunkTarget(None, value * width)
         bound = 0.0 if name == "lossless" else value * (width if name == "relative_error" else 1.0)

@@ -2,6 +2,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
+from psnr_curve import Curve
 
 from nvc_jax.chunks.psnr_search import find_spread_step, guess_step
 from nvc_jax.chunks.rate_control import TOLERANCE_DB, StepGuess
@@ -10,31 +11,13 @@ LIMITS = (2.0**-15, 2.0)
 GRID = 10 ** (1 / 40)
 
 
-class Curve:
-    """A PSNR by step, of steps in pairs or alone, that counts what was measured."""
-
-    def __init__(self, slope: float, offset: float) -> None:
-        self.slope, self.offset, self.n_calls = slope, offset, 0
-
-    def __call__(self, step: float) -> float:
-        self.n_calls += 1
-        return self.offset - self.slope * 20 * math.log10(step)
-
-    def pairs(self, steps: Sequence[float]) -> list[float]:
-        assert len(steps) == 2
-        return [self(step) for step in steps]
-
-    def step_for(self, psnr: float) -> float:
-        return float(10 ** ((self.offset - psnr) / (20 * self.slope)))
-
-
 @pytest.mark.parametrize(
     ("slope", "offset"), [(1.0, 10.8), (1.0, 22.0), (0.6, 30.0), (0.8, 40.0), (1.5, 2.0)]
 )
 @pytest.mark.parametrize("psnr", [35.0, 60.0])
 def test_a_guess_by_pairs_of_steps_is_close(slope: float, offset: float, psnr: float) -> None:
     curve = Curve(slope, offset)
-    guess = guess_step(curve.pairs, psnr, LIMITS)
+    guess = guess_step(curve.of_pair, psnr, LIMITS)
     expected = min(max(curve.step_for(psnr), LIMITS[0]), LIMITS[1])
     assert abs(math.log(guess.step / expected)) < 2 * math.log(GRID)
     assert curve.n_calls <= 6
@@ -42,7 +25,7 @@ def test_a_guess_by_pairs_of_steps_is_close(slope: float, offset: float, psnr: f
 
 def test_a_guess_between_the_first_steps_takes_one_pair() -> None:
     curve = Curve(1.0, 10.8 + 6.0)
-    guess = guess_step(curve.pairs, 45.0, LIMITS)
+    guess = guess_step(curve.of_pair, 45.0, LIMITS)
     assert curve.n_calls == 2
     assert guess.step == pytest.approx(curve.step_for(45.0))
     assert guess.slope == pytest.approx(20 / math.log(10))
@@ -50,7 +33,7 @@ def test_a_guess_between_the_first_steps_takes_one_pair() -> None:
 
 @pytest.mark.parametrize(("psnr", "limit"), [(150.0, LIMITS[0]), (3.0, LIMITS[1])])
 def test_guesses_stay_within_the_limits(psnr: float, limit: float) -> None:
-    assert guess_step(Curve(1.0, 10.8).pairs, psnr, LIMITS).step == pytest.approx(limit)
+    assert guess_step(Curve(1.0, 10.8).of_pair, psnr, LIMITS).step == pytest.approx(limit)
 
 
 @pytest.mark.parametrize("measured", [math.inf, 300.0, 1.0])

@@ -2,6 +2,7 @@ import math
 from collections.abc import Callable
 
 import pytest
+from psnr_curve import Curve
 
 from nvc_jax.chunks.rate_control import (
     TOLERANCE_DB,
@@ -14,17 +15,6 @@ from nvc_jax.chunks.rate_control import (
 from nvc_jax.core.chunk_grid import chunk_regions
 
 LIMITS = (2.0**-15, 2.0)
-
-
-class Curve:
-    """A PSNR by step that counts how often it was measured."""
-
-    def __init__(self, slope: float, offset: float) -> None:
-        self.slope, self.offset, self.n_calls = slope, offset, 0
-
-    def __call__(self, step: float) -> float:
-        self.n_calls += 1
-        return self.offset - self.slope * 20 * math.log10(step)
 
 
 @pytest.mark.parametrize(
